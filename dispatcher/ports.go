@@ -1,0 +1,133 @@
+package dispatcher
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// The ports: what the pipeline needs of the world. Adapters implement them
+// and app wires them.
+
+// Source delivers the jobs of one route and lane, first deliveries and due
+// retries alike.
+type Source interface {
+	// Consume calls handle for each delivery until ctx ends, never more than
+	// prefetch ahead of handle's return. handle may block. Deliveries that
+	// were fetched and not handed to handle when ctx ends go back to the
+	// server. It recovers from everything but a missing stream.
+	Consume(ctx context.Context, route string, lane sms.Lane, prefetch int, handle func(Delivery)) error
+}
+
+// Delivery is one delivered job. The source keeps it from being redelivered
+// until one of Ack and HandBack is called; exactly one of them must be.
+type Delivery interface {
+	Origin() sms.Origin
+	Data() []byte
+	Header(key string) string
+	Attempt() int // 1-based; retries count up
+	Doubt() bool  // an earlier attempt may have reached the SMSC
+	Ack()         // settled: its outcome, retry or dead letter is durable
+	HandBack()    // not begun: another worker may have it at once
+}
+
+// Publisher makes results durable. Publish returns once the server
+// has acknowledged it; it retries through disconnections until ctx ends.
+type Publisher interface {
+	Publish(ctx context.Context, r *sms.Result) error
+}
+
+// Retrier stores a job for another attempt. Schedule returns once it is durable.
+type Retrier interface {
+	Schedule(ctx context.Context, r Retry) error
+}
+
+// Retry is a job waiting for another attempt.
+type Retry struct {
+	At      time.Time
+	JobID   string
+	Attempt int  // the number the next attempt will have
+	Doubt   bool // an earlier attempt may have reached the SMSC
+	Of      Delivery
+}
+
+// Morgue stores jobs that could not be handled, with their original bytes.
+// Bury returns once it is durable.
+type Morgue interface {
+	Bury(ctx context.Context, d DeadLetter) error
+}
+
+// DeadLetter is a job that could not be handled.
+type DeadLetter struct {
+	Of     Delivery
+	JobID  string // empty when the job does not name itself
+	Code   sms.Code
+	Reason string
+	Status uint32 // last command_status, 0 when none
+}
+
+// Ledger remembers which jobs were begun, which parts the SMSC has, and how
+// jobs ended. Every call is one round trip, blocks while the store is
+// away, and fails only when ctx ends.
+type Ledger interface {
+	// Claim asks for the job, in one atomic step.
+	Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error)
+	// Accept records an accepted part: its message id → job correlation and
+	// the job's progress; parts is what was accepted before it. When outcome is not nil the
+	// job is settled with it in the same step, outcome.Parts then gains the part.
+	// Receipts that were parked under the id are published. The part
+	// is returned with its message id by the route's rule.
+	Accept(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error)
+	// Settle records the outcome of a job that was claimed with token.
+	Settle(ctx context.Context, ref sms.JobRef, token string, outcome *sms.Result) error
+	// Release hands a claim back: the next Claim answers Resumed with these parts.
+	Release(ctx context.Context, ref sms.JobRef, token string, parts []sms.Part) error
+}
+
+// Binds is the send side of one route's binds.
+type Binds interface {
+	// Reserve takes n window slots on one bind without blocking. When there
+	// are not that many free it returns nil and what is short.
+	Reserve(n int) (Reservation, Shortage)
+	// Notify registers a function that is called, without locks held,
+	// whenever Reserve may have become possible. It must not block.
+	Notify(func())
+}
+
+// Reservation is n free window slots on one bind.
+type Reservation interface {
+	// Send writes the messages, at most n, and yields one reply for each in
+	// the order of arrival. Slots come free as replies arrive.
+	// When ctx ends the unanswered ones are uncertain, the unwritten ones
+	// unavailable. ref travels along for answers that come after their timeout.
+	Send(ctx context.Context, ref sms.JobRef, msgs []*sms.Message) iter.Seq[sms.Reply]
+	// Release gives the slots back unused. Not after Send.
+	Release()
+}
+
+// Shortage says why a reservation failed.
+type Shortage struct {
+	Reason Limit
+	Wait   time.Duration // when it passes by time alone; 0: Notify will tell
+}
+
+// Limiter is the route's token bucket.
+type Limiter interface {
+	// Take takes n tokens, or none and says how long until it may succeed.
+	// n is at most Burst.
+	Take(n int) (wait time.Duration)
+	Burst() int // 0 means unlimited
+}
+
+// Limit is what keeps a route from sending faster, from a closed set.
+type Limit string
+
+// Limits.
+const (
+	LimitNone   Limit = "no_jobs"
+	LimitRate   Limit = "rate"
+	LimitWindow Limit = "window"
+	LimitNoBind Limit = "no_bind"
+)
