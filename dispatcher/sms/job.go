@@ -85,6 +85,9 @@ const (
 // Lanes lists every lane, the most urgent first.
 func Lanes() []Lane { return []Lane{LaneHigh, LaneNormal, LaneBulk} }
 
+// Valid reports whether l is one of Lanes.
+func (l Lane) Valid() bool { return l == LaneHigh || l == LaneNormal || l == LaneBulk }
+
 // Duration is a time.Duration that JSON carries as Go writes it: "90m".
 type Duration time.Duration
 
