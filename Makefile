@@ -1,0 +1,55 @@
+# Shortwire. `make help` lists the targets.
+SHELL := /bin/bash
+GO    ?= go
+BIN   := bin
+# Where a fuzz run stops; `make fuzz FUZZTIME=10m` goes deeper.
+FUZZTIME ?= 60s
+SEED     ?= 0
+DURATION ?= 2m
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench chaos interop fuzz lint build
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## the main job on embedded parts, in under a minute
+	@$(GO) run ./cmd/demo $(ARGS)
+
+test: ## all tests; real Redis where redis-server is installed
+	@command -v redis-server >/dev/null || echo "note: redis-server is not installed, the tests use the in-process stand-in"
+	$(GO) test ./...
+
+check: lint ## everything that CI runs: format, vet, staticcheck, race tests, tidy diff, vulnerabilities
+	$(GO) test -race ./...
+	$(GO) mod tidy -diff
+	$(GO) mod verify >/dev/null
+	@# An offline machine has no vulnerability database; say so and go on.
+	@$(GO) tool govulncheck ./... || { s=$$?; [ $$s -eq 3 ] && exit 3; echo "note: govulncheck could not run (no database within reach)"; }
+
+lint: ## format, vet, staticcheck
+	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags interop ./binds/interop/...
+	$(GO) tool staticcheck ./...
+
+bench: ## end-to-end benchmark beside the floor program (needs redis-server)
+	$(GO) run ./bench $(ARGS)
+
+chaos: ## kill workers, restart NATS, stop Redis under 100,000 jobs (needs redis-server)
+	$(GO) run ./bench/chaos -seed $(SEED) $(ARGS)
+
+interop: ## against a third-party SMSC, npm's smpp package (needs Node.js)
+	cd binds/interop/node && npm ci --no-audit --no-fund
+	$(GO) test -tags interop -count=1 -v ./binds/interop/...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  dir=$$($(GO) list -f '{{.Dir}}' $$pkg); \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | cut -c6-); do \
+	    echo "== $$pkg $$f"; $(GO) test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME); \
+	  done; \
+	done
+
+build: ## static binaries in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/shortwire ./cmd/smscsim

@@ -1,0 +1,143 @@
+// Package dispatcher is the pipeline: it takes the jobs of one route from a
+// queue, has them encoded, admitted, claimed, sent and recorded, and makes
+// their outcomes durable. What it needs of the world stands in ports.go; the
+// life of a job in handle.go.
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// Config is the pipeline of one route. Zero values mean defaults.
+type Config struct {
+	Route          string
+	Source         sms.Address      // sender of jobs that name none
+	Receipt        sms.ReceiptMode  // of jobs that name none. Default final
+	Ref16          bool             // 16-bit concatenation references instead of 8-bit ones
+	SeptetsPerPart int              // 0 means as many as fit: 153, or 152 with Ref16
+	Lanes          map[sms.Lane]int // weights, each at least 1. Default 8, 4, 1
+	Held           int              // jobs of one lane held at once, 1 or more. Default 1000
+	Window         int              // window slots of one bind: the most parts sent in one go. Default 100
+	Retry          RetryPolicy
+}
+
+// RetryPolicy is the back-off between attempts.
+type RetryPolicy struct {
+	MaxAttempts int           // including the first. Default 5
+	Initial     time.Duration // before the second attempt, doubled for each further one. Default 2s
+	Max         time.Duration // longest pause. Default 5m
+}
+
+// Deps are the ports.
+type Deps struct {
+	Source    Source
+	Publisher Publisher
+	Retrier   Retrier
+	Morgue    Morgue
+	Ledger    Ledger
+	Binds     Binds
+	Limiter   Limiter
+	Logger    *slog.Logger
+}
+
+// Dispatcher runs the pipeline of one route.
+type Dispatcher struct {
+	cfg       Config
+	deps      Deps
+	log       *slog.Logger
+	turnstile *turnstile
+	perTurn   int      // parts that may pass the turnstile at once
+	inFlight  sync.Map // jobKey → struct{}: jobs this process has in hand
+	jobs      sync.WaitGroup
+	stats     stats
+}
+
+// New returns a dispatcher that does nothing until Run.
+func New(cfg Config, deps Deps) (*Dispatcher, error) {
+	if cfg.Route == "" {
+		return nil, fmt.Errorf("dispatcher: route must be named")
+	}
+	cfg = cfg.withDefaults()
+	d := &Dispatcher{
+		cfg:       cfg,
+		deps:      deps,
+		log:       deps.Logger.With("route", cfg.Route),
+		turnstile: newTurnstile(deps.Binds, deps.Limiter, cfg.Lanes),
+		perTurn:   cfg.Window,
+	}
+	if burst := deps.Limiter.Burst(); burst > 0 {
+		d.perTurn = min(d.perTurn, burst)
+	}
+	return d, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Receipt == "" {
+		c.Receipt = sms.ReceiptFinal
+	}
+	if c.Lanes == nil {
+		c.Lanes = map[sms.Lane]int{sms.LaneHigh: 8, sms.LaneNormal: 4, sms.LaneBulk: 1}
+	}
+	if c.Held == 0 {
+		c.Held = 1000
+	}
+	if c.Window == 0 {
+		c.Window = 100
+	}
+	if c.Retry.MaxAttempts == 0 {
+		c.Retry.MaxAttempts = 5
+	}
+	if c.Retry.Initial == 0 {
+		c.Retry.Initial = 2 * time.Second
+	}
+	if c.Retry.Max == 0 {
+		c.Retry.Max = 5 * time.Minute
+	}
+	return c
+}
+
+// Run dispatches until intake ends, then lets the jobs in flight finish. When
+// work ends, what is still in flight is handed back unfinished. It returns
+// after the last job was settled or handed back.
+func (d *Dispatcher) Run(intake, work context.Context) error {
+	d.deps.Binds.Notify(d.turnstile.turn)
+	defer d.turnstile.stop()
+
+	g, intake := errgroup.WithContext(intake)
+	for _, lane := range sms.Lanes() {
+		g.Go(func() error { return d.consume(intake, work, lane) })
+	}
+	err := g.Wait()
+	d.jobs.Wait()
+	return err
+}
+
+// consume runs one goroutine per job of the lane, at most Held of them.
+func (d *Dispatcher) consume(intake, work context.Context, lane sms.Lane) error {
+	held := make(chan struct{}, d.cfg.Held)
+	prefetch := min(d.cfg.Held, 500)
+	err := d.deps.Source.Consume(intake, d.cfg.Route, lane, prefetch, func(del Delivery) {
+		select {
+		case held <- struct{}{}:
+		case <-intake.Done():
+			del.HandBack()
+			return
+		}
+		d.jobs.Go(func() {
+			defer func() { <-held }()
+			d.handle(intake, work, del)
+		})
+	})
+	if err != nil && intake.Err() == nil {
+		return fmt.Errorf("consume %s/%s: %w", d.cfg.Route, lane, err)
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// handle is the life of a job: decode → encode and split → wait for lane and
+// rate → claim → send each part, recording what is accepted → publish → ack.
+//
+// intake ends when a drain begins: jobs that were not begun are handed back.
+// work ends when the drain is out of time: nothing more is waited for.
+func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
+	d.stats.received.Add(1)
+	a, err := d.decode(del)
+	if err != nil {
+		d.refuse(work, a, err)
+		return
+	}
+	if !d.begin(a) { // this process has the job in hand already
+		d.postpone(work, a)
+		return
+	}
+	defer d.end(a)
+
+	for {
+		turn, err := d.admit(intake, a)
+		if errors.Is(err, errExpired) {
+			d.expire(work, a)
+			return
+		}
+		if err != nil {
+			a.del.HandBack()
+			return
+		}
+		if s, err := d.claim(work, a); s != proceed || err != nil {
+			turn.Release()
+			d.conclude(work, a, s, err)
+			return
+		}
+		if err := d.send(work, a, turn); err != nil {
+			a.del.HandBack()
+			return
+		}
+		if len(a.todo) == 0 || a.refusal != nil {
+			break
+		}
+		if err := d.unclaim(work, a); err != nil {
+			a.del.HandBack()
+			return
+		}
+	}
+	d.settle(work, a)
+}
+
+// attempt is one attempt at one job.
+type attempt struct {
+	del     Delivery
+	job     *sms.Job
+	ref     sms.JobRef
+	token   string         // names our claim in the ledger; empty when we hold none
+	todo    []*sms.Message // not accepted yet
+	parts   []sms.Part     // accepted, in this attempt or before
+	total   int
+	refusal *sms.Error // the gravest answer
+	bind    string     // that carried the last part
+	latency time.Duration
+	outcome *sms.Result // once known
+}
+
+var errExpired = errors.New("expires_at passed")
+
+// decode reads the job and makes its messages.
+func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
+	origin := del.Origin()
+	a := &attempt{del: del, ref: sms.JobRef{
+		Producer: origin.Producer, Route: origin.Route, Attempt: del.Attempt(), Doubt: del.Doubt(),
+	}}
+	job, err := sms.DecodeJob(del.Data())
+	if err != nil {
+		a.ref.JobID = sms.JobID(del.Data())
+		return a, err
+	}
+	a.job, a.ref.JobID, a.ref.Meta = job, job.ID, job.Meta
+	if a.todo, err = d.encode(origin.Producer, job); err != nil {
+		return a, err
+	}
+	a.total = len(a.todo)
+	return a, nil
+}
+
+// admit waits until lane and rate let the next parts through.
+func (d *Dispatcher) admit(intake context.Context, a *attempt) (Reservation, error) {
+	if !a.job.ExpiresAt.IsZero() {
+		var cancel context.CancelFunc
+		intake, cancel = context.WithDeadlineCause(intake, a.job.ExpiresAt, errExpired)
+		defer cancel()
+	}
+	return d.turnstile.wait(intake, a.del.Origin().Lane, min(len(a.todo), d.perTurn))
+}
+
+// step is what follows a claim.
+type step int
+
+const (
+	proceed step = iota // the claim is ours: send
+	settled             // the job has its outcome: publish it
+	busy                // another worker has it: look again later
+)
+
+// claim asks the ledger for the job, right before the first write, so that
+// only what is on the wire can ever be in doubt.
+func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
+	c, err := d.deps.Ledger.Claim(work, a.ref)
+	if err != nil {
+		return proceed, err
+	}
+	switch c.State {
+	case sms.ClaimSettled:
+		a.outcome = c.Outcome
+		return settled, nil
+	case sms.ClaimBusy:
+		return busy, nil
+	}
+	a.token = c.Token
+	a.resume(c)
+	if c.State == sms.ClaimInDoubt {
+		a.ref.Doubt = true
+		if a.job.Delivery == sms.AtMostOnce {
+			a.outcome = a.result(sms.KindUncertain, &sms.Error{
+				Code: sms.CodeUncertain, Err: errors.New("a worker died with the message in flight; delivery is at_most_once"),
+			})
+			return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
+		}
+	}
+	return proceed, nil
+}
+
+// conclude ends an attempt that the ledger did not let through.
+func (d *Dispatcher) conclude(work context.Context, a *attempt, s step, err error) {
+	switch {
+	case err != nil:
+		a.del.HandBack()
+	case s == settled:
+		d.finish(work, a)
+	default:
+		d.postpone(work, a)
+	}
+}
+
+// send hands the next parts to the reserved bind and records each that the
+// SMSC accepts; the last one is recorded together with the job's outcome. The
+// error is not nil when work ended before an answer could be recorded.
+func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) error {
+	var lost error
+	for reply := range turn.Send(work, a.ref, a.todo[:min(len(a.todo), d.perTurn)]) {
+		if reply.Err != nil {
+			a.note(reply.Err)
+			continue
+		}
+		a.carried(reply)
+		if len(a.parts)+1 == a.total {
+			a.outcome = a.result(sms.KindSubmitted, nil)
+		}
+		part, err := d.deps.Ledger.Accept(work, a.ref, a.token, sms.Accepted{
+			Part: reply.Part, PartsTotal: a.total, RawMessageID: reply.RawMessageID, At: time.Now(),
+		}, a.parts, a.outcome)
+		if err != nil {
+			lost = err
+			continue
+		}
+		a.accept(part)
+	}
+	if lost == nil && work.Err() != nil && a.outcome == nil {
+		lost = context.Cause(work)
+	}
+	return lost
+}
+
+// unclaim gives the claim back before waiting for another turn: parts that
+// were never written must not look in doubt if this process dies meanwhile.
+func (d *Dispatcher) unclaim(work context.Context, a *attempt) error {
+	err := d.deps.Ledger.Release(work, a.ref, a.token, a.parts)
+	a.token = ""
+	return err
+}
+
+// settle decides what the answers mean: done, another attempt, or the end.
+func (d *Dispatcher) settle(work context.Context, a *attempt) {
+	if a.outcome == nil {
+		at, outcome := d.next(a)
+		if outcome == nil {
+			d.retry(work, a, at)
+			return
+		}
+		a.outcome = outcome
+		if err := d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome); err != nil {
+			a.del.HandBack()
+			return
+		}
+		if buried(a.outcome.Code) {
+			if err := d.bury(work, a); err != nil {
+				a.del.HandBack()
+				return
+			}
+		}
+	}
+	d.finish(work, a)
+}
+
+// finish publishes the outcome and, once it is durable, acks the job.
+func (d *Dispatcher) finish(work context.Context, a *attempt) {
+	if err := d.deps.Publisher.Publish(work, a.outcome); err != nil {
+		d.log.Warn("result not published, job handed back", "job_id", a.ref.JobID, "err", err)
+		a.del.HandBack()
+		return
+	}
+	d.stats.settled(a)
+	a.del.Ack()
+}

@@ -1,0 +1,235 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// lookAgain is how long a job waits that another worker has in hand. Longer
+// than most submits take, shorter than a producer's patience.
+const lookAgain = 5 * time.Second
+
+// begin enters the job into this process's hand, or says that it is there.
+func (d *Dispatcher) begin(a *attempt) bool {
+	_, there := d.inFlight.LoadOrStore(a.key(), struct{}{})
+	return !there
+}
+
+func (d *Dispatcher) end(a *attempt) { d.inFlight.Delete(a.key()) }
+
+func (a *attempt) key() string { return a.ref.Producer + ":" + a.ref.JobID }
+
+// resume takes over what earlier attempts achieved.
+func (a *attempt) resume(c sms.Claim) {
+	a.ref.Doubt = a.ref.Doubt || c.Doubt
+	a.ref.Attempt = max(a.ref.Attempt, c.Attempt)
+	if c.State == sms.ClaimInDoubt {
+		a.ref.Attempt = max(a.ref.Attempt, c.Attempt+1)
+	}
+	a.parts = c.Parts
+	a.todo = slices.DeleteFunc(a.todo, func(m *sms.Message) bool { return a.has(m.Part) })
+}
+
+func (a *attempt) has(part int) bool {
+	return slices.ContainsFunc(a.parts, func(p sms.Part) bool { return p.Number == part })
+}
+
+// carried keeps which bind and how long, for the result.
+func (a *attempt) carried(r sms.Reply) {
+	a.bind = r.Bind
+	a.latency = max(a.latency, r.Latency)
+}
+
+// accept moves a part from todo to parts.
+func (a *attempt) accept(p sms.Part) {
+	a.todo = slices.DeleteFunc(a.todo, func(m *sms.Message) bool { return m.Part == p.Number })
+	a.parts = append(slices.Clip(a.parts), p)
+	slices.SortFunc(a.parts, func(x, y sms.Part) int { return x.Number - y.Number })
+	if a.outcome != nil {
+		a.outcome.Parts = a.parts
+	}
+}
+
+// note keeps the gravest refusal. A part that was never written is none: it
+// stays in todo and goes out at the next turn.
+func (a *attempt) note(err error) {
+	e, ok := errors.AsType[*sms.Error](err)
+	if !ok {
+		e = &sms.Error{Code: sms.CodeTemporary, Err: err}
+	}
+	if e.Code == sms.CodeUnavailable {
+		return
+	}
+	if e.Code == sms.CodeUncertain {
+		a.ref.Doubt = true
+	}
+	if a.refusal == nil || gravity(e.Code) > gravity(a.refusal.Code) {
+		a.refusal = e
+	}
+}
+
+// gravity orders refusals of the parts of one job: what decides its fate wins.
+func gravity(c sms.Code) int {
+	switch c {
+	case sms.CodeRejected, sms.CodeInvalid:
+		return 4
+	case sms.CodeAccount:
+		return 3
+	case sms.CodeUncertain:
+		return 2
+	case sms.CodeTemporary:
+		return 1
+	}
+	return 0
+}
+
+// retried reports whether another attempt may help.
+func retried(c sms.Code) bool {
+	switch c {
+	case sms.CodeThrottled, sms.CodeTemporary, sms.CodeUnavailable, sms.CodeUncertain:
+		return true
+	}
+	return false
+}
+
+// buried reports whether a job that failed with the code is also a dead
+// letter: the operator may want to replay it. A refused number is not one.
+func buried(c sms.Code) bool {
+	return c == sms.CodeAccount || c == sms.CodeThrottled || c == sms.CodeTemporary || c == sms.CodeUnavailable
+}
+
+// next says when another attempt is due, or else how the job ends.
+func (d *Dispatcher) next(a *attempt) (at time.Time, outcome *sms.Result) {
+	at = time.Now().Add(d.cfg.Retry.pause(a.ref.Attempt, a.refusal.RetryAfter))
+	switch {
+	case !retried(a.refusal.Code):
+		return at, a.result(sms.KindFailed, a.refusal)
+	case a.ref.Doubt && (a.job.Delivery == sms.AtMostOnce || a.ref.Attempt >= d.cfg.Retry.MaxAttempts):
+		return at, a.result(sms.KindUncertain, a.refusal)
+	case a.ref.Attempt >= d.cfg.Retry.MaxAttempts:
+		return at, a.result(sms.KindFailed, a.refusal)
+	case !a.job.ExpiresAt.IsZero() && at.After(a.job.ExpiresAt):
+		return at, a.overdue()
+	}
+	return at, nil
+}
+
+// pause doubles with each attempt; ± 20 % keeps jobs that failed together apart.
+func (p RetryPolicy) pause(attempt int, atLeast time.Duration) time.Duration {
+	pause := p.Initial
+	for i := 1; i < attempt && pause < p.Max; i++ {
+		pause *= 2
+	}
+	pause = max(min(pause, p.Max), atLeast)
+	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
+}
+
+// retry hands the claim back and stores the job for its next attempt.
+func (d *Dispatcher) retry(work context.Context, a *attempt, at time.Time) {
+	if err := d.unclaim(work, a); err != nil {
+		a.del.HandBack()
+		return
+	}
+	d.stats.retries.Add(1)
+	d.schedule(work, a, at, a.ref.Attempt+1)
+}
+
+// postpone looks at a job again later that somebody has in hand now.
+func (d *Dispatcher) postpone(work context.Context, a *attempt) {
+	d.schedule(work, a, time.Now().Add(lookAgain), a.ref.Attempt)
+}
+
+func (d *Dispatcher) schedule(work context.Context, a *attempt, at time.Time, attempt int) {
+	err := d.deps.Retrier.Schedule(work, Retry{At: at, JobID: a.ref.JobID, Attempt: attempt, Doubt: a.ref.Doubt, Of: a.del})
+	if err != nil {
+		a.del.HandBack()
+		return
+	}
+	a.del.Ack()
+}
+
+// expire settles a job whose time is over, unless it was begun before: then
+// it has its outcome already, or may have reached the SMSC.
+func (d *Dispatcher) expire(work context.Context, a *attempt) {
+	if s, err := d.claim(work, a); s != proceed || err != nil {
+		d.conclude(work, a, s, err)
+		return
+	}
+	a.outcome = a.overdue()
+	if err := d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome); err != nil {
+		a.del.HandBack()
+		return
+	}
+	d.finish(work, a)
+}
+
+// refuse answers a job that cannot be handled: a dead letter with its bytes,
+// and a failed result when it names itself.
+func (d *Dispatcher) refuse(work context.Context, a *attempt, cause error) {
+	e, ok := errors.AsType[*sms.Error](cause)
+	if !ok {
+		e = &sms.Error{Code: sms.CodeInvalid, Err: cause}
+	}
+	a.outcome = a.result(sms.KindFailed, e)
+	if err := d.bury(work, a); err != nil {
+		a.del.HandBack()
+		return
+	}
+	if a.ref.JobID == "" {
+		d.log.Warn("job refused", "producer", a.ref.Producer, "code", e.Code, "reason", a.outcome.Reason)
+		d.stats.settled(a)
+		a.del.Ack()
+		return
+	}
+	// A corrected job may come under the same id: its outcome must not be
+	// taken for a repeat of this one.
+	h := fnv.New64a()
+	h.Write(a.del.Data())
+	a.outcome.ID = sms.OutcomeID(a.ref.Producer, fmt.Sprintf("%s invalid %016x", a.ref.JobID, h.Sum64()))
+	d.finish(work, a)
+}
+
+func (d *Dispatcher) bury(work context.Context, a *attempt) error {
+	d.stats.deadLetters.Add(1)
+	return d.deps.Morgue.Bury(work, DeadLetter{
+		Of: a.del, JobID: a.ref.JobID, Code: a.outcome.Code, Reason: a.outcome.Reason, Status: a.outcome.Status,
+	})
+}
+
+// overdue is the outcome of a job that ran out of time.
+func (a *attempt) overdue() *sms.Result {
+	e := &sms.Error{Code: sms.CodeExpired, Err: fmt.Errorf("not accepted before expires_at %s", a.job.ExpiresAt.UTC().Format(time.RFC3339))}
+	if a.ref.Doubt {
+		return a.result(sms.KindUncertain, e)
+	}
+	return a.result(sms.KindExpired, e)
+}
+
+// result fills what all outcomes share; cause is nil for submitted.
+func (a *attempt) result(kind sms.Kind, cause *sms.Error) *sms.Result {
+	r := &sms.Result{
+		ID:                sms.OutcomeID(a.ref.Producer, a.ref.JobID),
+		Kind:              kind,
+		JobID:             a.ref.JobID,
+		Producer:          a.ref.Producer,
+		Route:             a.ref.Route,
+		Time:              time.Now().UTC(),
+		Meta:              a.ref.Meta,
+		Attempt:           a.ref.Attempt,
+		PossibleDuplicate: a.ref.Doubt,
+		Parts:             a.parts,
+		Bind:              a.bind,
+		LatencyMS:         float64(a.latency.Microseconds()) / 1000,
+	}
+	if cause != nil {
+		r.Code, r.Status, r.StatusName, r.Reason = cause.Code, cause.Status, cause.StatusName, cause.Error()
+	}
+	return r
+}

@@ -1,0 +1,72 @@
+package dispatcher
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// stats are the counters of one route since the process began.
+type stats struct {
+	received    atomic.Int64
+	retries     atomic.Int64
+	deadLetters atomic.Int64
+	kinds       [4]atomic.Int64 // by kindIndex
+	codes       [8]atomic.Int64 // by position in sms.Codes
+}
+
+var (
+	terminalKinds = [...]sms.Kind{sms.KindSubmitted, sms.KindFailed, sms.KindExpired, sms.KindUncertain}
+	allCodes      = sms.Codes()
+)
+
+func (s *stats) settled(a *attempt) {
+	for i, k := range terminalKinds {
+		if a.outcome.Kind == k {
+			s.kinds[i].Add(1)
+		}
+	}
+	if a.outcome.Code == "" {
+		return
+	}
+	for i, c := range allCodes {
+		if a.outcome.Code == c {
+			s.codes[i].Add(1)
+		}
+	}
+}
+
+// Snapshot is the state of a route's pipeline at one moment.
+type Snapshot struct {
+	Received    int64                   // deliveries taken, repeats included
+	Retries     int64                   // attempts scheduled
+	DeadLetters int64                   // jobs buried
+	Outcomes    map[sms.Kind]int64      // outcomes published
+	Codes       map[sms.Code]int64      // their codes
+	Waiting     map[sms.Lane]int        // jobs waiting for their turn
+	Limit       Limit                   // what limits the route now
+	Limited     map[Limit]time.Duration // how long each limit held so far
+}
+
+// Snapshot reads the counters.
+func (d *Dispatcher) Snapshot() Snapshot {
+	s := Snapshot{
+		Received:    d.stats.received.Load(),
+		Retries:     d.stats.retries.Load(),
+		DeadLetters: d.stats.deadLetters.Load(),
+		Outcomes:    make(map[sms.Kind]int64, len(terminalKinds)),
+		Codes:       make(map[sms.Code]int64),
+		Waiting:     d.turnstile.waiting(),
+	}
+	s.Limit, s.Limited = d.turnstile.limits()
+	for i, k := range terminalKinds {
+		s.Outcomes[k] = d.stats.kinds[i].Load()
+	}
+	for i, c := range allCodes {
+		if n := d.stats.codes[i].Load(); n > 0 {
+			s.Codes[c] = n
+		}
+	}
+	return s
+}

@@ -1,0 +1,216 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/time/rate"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// slots is a Binds with one bind of a fixed window, for turnstile tests.
+type slots struct {
+	mu     sync.Mutex
+	free   int // guarded by mu
+	notify func()
+}
+
+func (s *slots) Reserve(n int) (Reservation, Shortage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free < n {
+		return nil, Shortage{Reason: LimitWindow}
+	}
+	s.free -= n
+	return &held{s, n}, Shortage{}
+}
+
+func (s *slots) Notify(f func()) { s.notify = f }
+
+type held struct {
+	slots *slots
+	n     int
+}
+
+func (h *held) Release() {
+	h.slots.mu.Lock()
+	h.slots.free += h.n
+	h.slots.mu.Unlock()
+	h.slots.notify()
+}
+
+func (h *held) Send(context.Context, sms.JobRef, []*sms.Message) iter.Seq[sms.Reply] {
+	panic("not used here")
+}
+
+// tokens is a Limiter over x/time/rate; nil means unlimited.
+type tokens struct{ l *rate.Limiter }
+
+func (t tokens) Burst() int {
+	if t.l == nil {
+		return 0
+	}
+	return t.l.Burst()
+}
+
+func (t tokens) Take(n int) time.Duration {
+	if t.l == nil {
+		return 0
+	}
+	r := t.l.ReserveN(time.Now(), n)
+	d := r.Delay()
+	if d > 0 {
+		r.Cancel()
+	}
+	return d
+}
+
+func newTestTurnstile(window int, l *rate.Limiter) (*turnstile, *slots) {
+	s := &slots{free: window}
+	t := newTurnstile(s, tokens{l}, map[sms.Lane]int{sms.LaneHigh: 8, sms.LaneNormal: 4, sms.LaneBulk: 1})
+	s.Notify(t.turn)
+	return t, s
+}
+
+func TestHighOvertakesBulkAtTheNextFreeSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts, _ := newTestTurnstile(1, nil)
+		first, err := ts.wait(t.Context(), sms.LaneBulk, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var order []sms.Lane
+		enter := func(lane sms.Lane) {
+			go func() {
+				res, err := ts.wait(t.Context(), lane, 1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				order = append(order, lane)
+				mu.Unlock()
+				res.Release()
+			}()
+			synctest.Wait()
+		}
+		enter(sms.LaneBulk)
+		enter(sms.LaneBulk)
+		enter(sms.LaneNormal)
+		enter(sms.LaneHigh)
+		first.Release()
+		synctest.Wait()
+		want := []sms.Lane{sms.LaneHigh, sms.LaneNormal, sms.LaneBulk, sms.LaneBulk}
+		if diff := cmp.Diff(want, order); diff != "" {
+			t.Errorf("order of lanes (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWeightsShareASaturatedRoute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts, _ := newTestTurnstile(1, nil)
+		gate, err := ts.wait(t.Context(), sms.LaneHigh, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const each = 130
+		got := make(chan sms.Lane, 3*each)
+		for _, lane := range sms.Lanes() {
+			for range each {
+				go func() {
+					res, err := ts.wait(t.Context(), lane, 1)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					got <- lane
+					res.Release()
+				}()
+			}
+		}
+		synctest.Wait()
+		gate.Release()
+		synctest.Wait()
+		share := map[sms.Lane]int{}
+		for range 130 { // while all lanes still have jobs
+			share[<-got]++
+		}
+		want := map[sms.Lane]int{sms.LaneHigh: 80, sms.LaneNormal: 40, sms.LaneBulk: 10}
+		for lane, n := range want {
+			if diff := share[lane] - n; diff < -8 || diff > 8 {
+				t.Errorf("lane %s got %d of 130 turns, want about %d", lane, share[lane], n)
+			}
+		}
+	})
+}
+
+func TestTurnsKeepToTheRateWithoutLosingSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts, s := newTestTurnstile(10, rate.NewLimiter(100, 5))
+		defer ts.stop()
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 105 {
+			wg.Go(func() {
+				res, err := ts.wait(t.Context(), sms.LaneNormal, 1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				res.Release()
+			})
+		}
+		wg.Wait()
+		if got, want := time.Since(start), time.Second; got < want || got > want+20*time.Millisecond {
+			t.Errorf("105 turns at 100/s with a burst of 5 took %v, want %v", got, want)
+		}
+		if s.free != 10 {
+			t.Errorf("%d slots free at the end, want 10", s.free)
+		}
+	})
+}
+
+func TestWhoGivesUpLeavesNoSlotBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts, s := newTestTurnstile(1, nil)
+		res, err := ts.wait(t.Context(), sms.LaneNormal, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(time.Second), errExpired)
+		defer cancel()
+		if _, err := ts.wait(ctx, sms.LaneNormal, 1); !errors.Is(err, errExpired) {
+			t.Errorf("wait past its deadline: %v, want errExpired", err)
+		}
+		res.Release()
+		if s.free != 1 {
+			t.Errorf("%d slots free, want 1", s.free)
+		}
+		if n := ts.waiting()[sms.LaneNormal]; n != 0 {
+			t.Errorf("%d still waiting, want 0", n)
+		}
+	})
+}
+
+func BenchmarkTurnstile(b *testing.B) {
+	ts, _ := newTestTurnstile(1000, nil)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			res, err := ts.wait(context.Background(), sms.LaneNormal, 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			res.Release()
+		}
+	})
+}
