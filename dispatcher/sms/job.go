@@ -16,7 +16,7 @@ type Job struct {
 	ToTON       *uint8          `json:"to_ton,omitempty"`       // 0..255
 	ToNPI       *uint8          `json:"to_npi,omitempty"`       // 0..255
 	Text        *string         `json:"text,omitempty"`         // exactly one of Text and Data
-	Data        []byte          `json:"data,omitempty"`         // base64 in JSON; HasData tells an empty one from none
+	Data        []byte          `json:"data,omitzero"`          // base64 in JSON; HasData tells an empty one from none
 	UDH         []byte          `json:"udh,omitempty"`          // base64; only with Data
 	DataCoding  *uint8          `json:"data_coding,omitempty"`  // 0..255; only with Data
 	Encoding    Encoding        `json:"encoding,omitempty"`     // default auto
@@ -33,6 +33,10 @@ type Job struct {
 	TLVs        []JobTLV        `json:"tlvs,omitempty"` // order and repeats kept
 	Meta        json.RawMessage `json:"meta,omitempty"` // JSON object ≤ 2 KiB, echoed in every result
 }
+
+// HasData reports whether the job carries a binary payload, an empty one
+// included.
+func (j *Job) HasData() bool { return j.Data != nil }
 
 // JobTLV is an optional parameter as a producer writes it: the tag as a
 // number, the value as hexadecimal digits.

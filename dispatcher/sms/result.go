@@ -108,7 +108,7 @@ type Inbound struct {
 	From       string    `json:"from"`
 	To         string    `json:"to"`
 	Text       string    `json:"text,omitempty"`
-	Data       []byte    `json:"data"` // user data as received, base64
+	Data       []byte    `json:"data,omitzero"` // user data as received, base64
 	DataCoding uint8     `json:"data_coding"`
 	ESMClass   uint8     `json:"esm_class"`
 }

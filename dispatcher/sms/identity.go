@@ -1,0 +1,30 @@
+package sms
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+)
+
+// OutcomeID is the id of a job's outcome. It is the same for every terminal
+// kind, so that of two outcomes of one job the second is dropped as a repeat.
+func OutcomeID(producer, jobID string) string { return "o." + producer + "." + jobID }
+
+// ReceiptID is the id of a receipt: the same when the SMSC repeats it, another
+// when anything that tells receipts apart differs. messageID is the id as
+// received; done may be nil. It is a hash, so that no number that an SMSC puts
+// into its ids leaks.
+func ReceiptID(route, messageID string, state State, errorCode string, done *time.Time) string {
+	b := make([]byte, 0, 128)
+	for _, s := range [...]string{route, messageID, string(state), errorCode} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	if done != nil {
+		b = binary.BigEndian.AppendUint64(b, uint64(done.Unix()))
+	}
+	sum := sha256.Sum256(b)
+	id := append(make([]byte, 0, 24), "r."...)
+	return string(base64.RawURLEncoding.AppendEncode(id, sum[:16]))
+}
