@@ -1,0 +1,182 @@
+package app
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// config checks everything and completes the defaults that depend on
+// other values.
+func (c *checker) config(cfg *Config) {
+	c.nats(&cfg.NATS)
+	c.redis(&cfg.Redis)
+	c.listen(cfg.Admin.Listen)
+	c.worker(&cfg.Worker)
+	if len(cfg.Routes) == 0 {
+		c.wrong("routes", "must list at least one route")
+	}
+	for i := range cfg.Routes {
+		c.route(fmt.Sprintf("routes[%d]", i), &cfg.Routes[i])
+	}
+	c.routeNames(cfg.Routes)
+	c.fallbacks(cfg.Routes)
+	cfg.Notices = notices(cfg)
+}
+
+func (c *checker) nats(n *NATSConfig) {
+	for server := range strings.SplitSeq(n.URL, ",") {
+		c.url("nats.url", strings.TrimSpace(server), "nats", "tls", "ws", "wss")
+	}
+	c.file("nats.creds_file", &n.CredsFile)
+	n.Password = c.password("nats", n.PasswordEnv, n.PasswordFile, n.User != "")
+	if n.Password != "" && n.User == "" {
+		c.wrong("nats.user", "is required with a password")
+	}
+	if n.CredsFile != "" && n.User != "" {
+		c.wrong("nats.user", "cannot stand beside creds_file; choose one")
+	}
+	if err := (sms.Subjects{Prefix: n.SubjectPrefix}).Validate(); err != nil {
+		c.wrong("nats.subject_prefix", "must be dot-separated tokens of 1..32 of A-Z a-z 0-9 _ -, is %q", n.SubjectPrefix)
+	}
+	if !slices.Contains([]int{1, 3, 5}, n.Replicas) {
+		c.wrong("nats.replicas", "must be 1, 3 or 5, is %d", n.Replicas)
+	}
+	within(c, "nats.jobs_max_per_subject", n.JobsMax, 1, 1_000_000_000)
+}
+
+func (c *checker) redis(r *RedisConfig) {
+	c.url("redis.url", r.URL, "redis", "rediss", "unix")
+	r.Password = c.password("redis", r.PasswordEnv, r.PasswordFile, false)
+}
+
+func (c *checker) url(path, raw string, schemes ...string) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || !slices.Contains(schemes, u.Scheme):
+		c.wrong(path, "must be a URL that begins with %s://", strings.Join(schemes, ":// or "))
+	case u.Scheme != "unix" && u.Hostname() == "":
+		c.wrong(path, "names no host")
+	default:
+		if _, has := u.User.Password(); has {
+			c.wrong(path, "must not hold a password: use password_env or password_file")
+		}
+	}
+}
+
+func (c *checker) listen(address string) {
+	if _, port, err := net.SplitHostPort(address); err != nil || !validPort(port, 0) {
+		c.wrong("admin.listen", "must be host:port, is %q", address)
+	}
+}
+
+func (c *checker) worker(w *WorkerConfig) {
+	if w.ID == "" {
+		w.ID = defaultWorkerID()
+	}
+	if len(w.ID) > 64 || strings.IndexFunc(w.ID, notWorkerID) >= 0 {
+		c.wrong("worker.id", "must be 1..64 of A-Z a-z 0-9 . _ -, is %q", w.ID)
+	}
+	within(c, "worker.drain_timeout", w.DrainTimeout, 100*time.Millisecond, time.Hour)
+}
+
+// defaultWorkerID takes the process id too, since several workers
+// may share a host.
+func defaultWorkerID() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "worker"
+	}
+	host = strings.Map(func(r rune) rune {
+		if notWorkerID(r) {
+			return '-'
+		}
+		return r
+	}, host)
+	return fmt.Sprintf("%.50s-%d", host, os.Getpid())
+}
+
+func notWorkerID(r rune) bool {
+	switch {
+	case r >= '0' && r <= '9', r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '.', r == '_', r == '-':
+		return false
+	}
+	return true
+}
+
+// routeNames finds names that would share a stream: these are upper-cased.
+func (c *checker) routeNames(routes []RouteConfig) {
+	first := make(map[string]int)
+	for i, r := range routes {
+		key := strings.ToUpper(r.Name)
+		if j, taken := first[key]; taken && key != "" {
+			c.wrong(fmt.Sprintf("routes[%d].name", i), "is %q, and routes[%d] is called %q; names must differ by more than case", r.Name, j, routes[j].Name)
+			continue
+		}
+		first[key] = i
+	}
+}
+
+func (c *checker) fallbacks(routes []RouteConfig) {
+	byName := make(map[string]RouteConfig)
+	for _, r := range routes {
+		byName[r.Name] = r
+	}
+	for i, r := range routes {
+		if r.Fallback == "" {
+			continue
+		}
+		path := fmt.Sprintf("routes[%d].fallback", i)
+		if _, ok := byName[r.Fallback]; !ok {
+			c.wrong(path, "names the route %q, which is not configured", r.Fallback)
+			continue
+		}
+		if loop := fallbackLoop(byName, r.Name); loop != nil {
+			c.wrong(path, "goes round in circles: %s", strings.Join(loop, " → "))
+			continue
+		}
+		c.wrong(path, "is not available in this version; leave it empty")
+	}
+}
+
+// fallbackLoop returns the way from a route back to itself, or nil.
+func fallbackLoop(routes map[string]RouteConfig, from string) []string {
+	way := []string{from}
+	for next := routes[from].Fallback; next != ""; next = routes[next].Fallback {
+		way = append(way, next)
+		if next == from {
+			return way
+		}
+		if len(way) > len(routes) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func validPort(port string, lowest int) bool {
+	n, err := strconv.Atoi(port)
+	return err == nil && n >= lowest && n <= math.MaxUint16
+}
+
+// notices lists what this version holds in a weaker form than asked for.
+func notices(cfg *Config) []string {
+	var all []string
+	for i, r := range cfg.Routes {
+		if r.Rate > 0 {
+			all = append(all, fmt.Sprintf("routes[%d].rate: this version holds %v/s in each worker, not over the fleet: divide it by the number of workers", i, r.Rate))
+		}
+		if r.MaxBinds > 0 {
+			all = append(all, fmt.Sprintf("routes[%d].max_binds: this version does not count binds over the fleet: run at most %d workers", i, r.MaxBinds/max(1, r.Binds)))
+		}
+	}
+	return all
+}

@@ -1,0 +1,180 @@
+package app
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Load reads and checks the configuration at path. getenv is os.Getenv
+// outside tests. The error, if any, is a Faults that holds everything that is
+// wrong with the file, or with what it refers to, at once.
+func Load(path string, getenv func(string) string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Faults{{File: path, Message: "cannot be read: " + fileProblem(err)}}
+	}
+	return Parse(path, data, getenv)
+}
+
+// Parse is Load for data that is already in memory. Relative paths in it
+// start at the directory of path, which also stands in messages.
+func Parse(path string, data []byte, getenv func(string) string) (*Config, error) {
+	d := &decoder{file: path, lines: make(map[string]int), anchors: make(map[string]ast.Node)}
+	cfg := new(Config)
+	d.decode(data, cfg)
+	if len(d.lines) > 0 {
+		c := &checker{decoder: d, dir: filepath.Dir(path), getenv: getenv}
+		c.config(cfg)
+	}
+	if len(d.faults) > 0 {
+		d.faults.sort()
+		return nil, d.faults
+	}
+	return cfg, nil
+}
+
+// fileProblem says why a file could not be opened without repeating its name.
+func fileProblem(err error) string {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err.Error()
+	}
+	return err.Error()
+}
+
+// checker finds what is wrong with a decoded configuration, and resolves its
+// references to files and to the environment.
+type checker struct {
+	*decoder
+	dir    string
+	getenv func(string) string
+}
+
+// wrong adds a fault about the key at path, at the line of the key or else of
+// what should contain it. A key that could not even be decoded has its fault.
+func (c *checker) wrong(path, format string, args ...any) {
+	for _, f := range c.faults {
+		if f.Path == path {
+			return
+		}
+	}
+	at := path
+	for c.lines[at] == 0 && at != "" {
+		at = at[:max(0, strings.LastIndexAny(at, ".["))]
+	}
+	c.fault(path, c.lines[at], format, args...)
+}
+
+// given reports whether the file has the key.
+func (c *checker) given(path string) bool { return c.lines[path] > 0 }
+
+// within checks a number or a duration.
+func within[T cmp.Ordered](c *checker, path string, value, low, high T) {
+	if value < low || value > high {
+		c.wrong(path, "must be %s..%s, is %s", plain(low), plain(high), plain(value))
+	}
+}
+
+// plain formats a value as a configuration would have it: 192h, not 192h0m0s.
+func plain(value any) string {
+	text := fmt.Sprint(value)
+	if _, ok := value.(time.Duration); ok && strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+		if strings.HasSuffix(text, "h0m") {
+			text = strings.TrimSuffix(text, "0m")
+		}
+	}
+	return text
+}
+
+// oneOf checks a word of a closed set.
+func oneOf[T ~string](c *checker, path string, value T, words ...T) {
+	known := make([]string, len(words))
+	for i, w := range words {
+		if value == w {
+			return
+		}
+		known[i] = string(w)
+	}
+	hint := ""
+	if near := nearest(string(value), known); near != "" {
+		hint = "; did you mean " + near + "?"
+	}
+	c.wrong(path, "must be one of %s, is %q%s", strings.Join(known, ", "), value, hint)
+}
+
+// password resolves the pair <path>.password_env and <path>.password_file.
+func (c *checker) password(path, env, file string, required bool) Secret {
+	switch {
+	case env != "" && file != "":
+		c.wrong(path+".password_file", "cannot stand beside password_env; choose one")
+	case env != "":
+		value := c.getenv(env)
+		if value == "" {
+			c.wrong(path+".password_env", "names the environment variable %s, which is not set or empty", env)
+		}
+		return Secret(value)
+	case file != "":
+		data := c.read(path+".password_file", file)
+		value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+		if data != nil && value == "" {
+			c.wrong(path+".password_file", "names %s, which is empty", file)
+		}
+		return Secret(value)
+	case required:
+		c.wrong(path+".password_env", "is required (or password_file): the password never stands in this file")
+	}
+	return ""
+}
+
+// file makes a path absolute to the configuration's directory and checks that
+// it can be read.
+func (c *checker) file(path string, name *string) {
+	if *name == "" {
+		return
+	}
+	if c.read(path, *name) != nil {
+		*name = c.rooted(*name)
+	}
+}
+
+func (c *checker) read(path, name string) []byte {
+	data, err := os.ReadFile(c.rooted(name))
+	if err != nil {
+		c.wrong(path, "names %s, which cannot be read: %s", name, fileProblem(err))
+		return nil
+	}
+	if data == nil {
+		data = []byte{}
+	}
+	return data
+}
+
+func (c *checker) rooted(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(c.dir, name)
+}
+
+// Secret is a password. It prints as "[secret]" wherever it is formatted.
+type Secret string
+
+// String implements fmt.Stringer.
+func (Secret) String() string { return "[secret]" }
+
+// GoString implements fmt.GoStringer.
+func (Secret) GoString() string { return "[secret]" }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+var _ fmt.GoStringer = Secret("")

@@ -1,0 +1,220 @@
+package app
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// Bounds that several keys share.
+const (
+	maxRate        = 1_000_000
+	minRate        = 0.001
+	minTimer       = 100 * time.Millisecond
+	maxTTL         = 2160 * time.Hour // 90 days
+	maxSourceChars = 11               // alphanumeric sender, 3GPP TS 23.040 §9.1.2.5
+	maxDigits      = 20               // SMPP 3.4 §4.4.1 source_addr
+)
+
+// route checks one route; path is "routes[2]".
+func (c *checker) route(path string, r *RouteConfig) {
+	if r.Name == "" {
+		c.wrong(path+".name", "is required")
+	} else if !sms.ValidToken(r.Name) {
+		c.wrong(path+".name", "must be 1..32 of A-Z a-z 0-9 _ -, is %q", r.Name)
+	}
+	c.endpoints(path+".endpoints", r.Endpoints)
+	c.tls(path+".tls", &r.TLS)
+	c.account(path, r)
+	c.limits(path, r)
+	c.timers(path, r)
+	c.source(path+".source", r.Source)
+	c.retry(path+".retry", r)
+
+	oneOf(c, path+".receipt", r.Receipt, sms.ReceiptFinal, sms.ReceiptFailure, sms.ReceiptAll, sms.ReceiptNone)
+	oneOf(c, path+".concat", r.Concat, ConcatUDH8, ConcatUDH16)
+	oneOf(c, path+".message_id.submit", r.MessageID.Submit, MessageIDAsIs, MessageIDHex, MessageIDDecimal)
+	oneOf(c, path+".message_id.receipt", r.MessageID.Receipt, MessageIDAsIs, MessageIDHex, MessageIDDecimal)
+}
+
+func (c *checker) endpoints(path string, endpoints []string) {
+	if len(endpoints) == 0 {
+		c.wrong(path, "must list at least one host:port")
+	}
+	seen := make(map[string]bool)
+	for i, e := range endpoints {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		host, port, err := net.SplitHostPort(e)
+		switch {
+		case err != nil || host == "" || !validPort(port, 1):
+			c.wrong(at, "must be host:port with a port of 1..65535, is %q", e)
+		case seen[e]:
+			c.wrong(at, "lists %s for the second time; binds are shared out evenly anyway", e)
+		}
+		seen[e] = true
+	}
+}
+
+func (c *checker) tls(path string, t *TLSConfig) {
+	if !t.Enabled {
+		for key, value := range map[string]string{"ca_file": t.CAFile, "cert_file": t.CertFile, "key_file": t.KeyFile, "server_name": t.ServerName} {
+			if value != "" {
+				c.wrong(path+"."+key, "has no effect while tls.enabled is false")
+			}
+		}
+		return
+	}
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		c.wrong(path, "needs cert_file and key_file together, or neither")
+	}
+	c.file(path+".ca_file", &t.CAFile)
+	c.file(path+".cert_file", &t.CertFile)
+	c.file(path+".key_file", &t.KeyFile)
+	if !c.faultsUnder(path) {
+		if _, err := t.Client(); err != nil {
+			c.wrong(path, "%v", err)
+		}
+	}
+}
+
+func (c *checker) faultsUnder(path string) bool {
+	for _, f := range c.faults {
+		if strings.HasPrefix(f.Path, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// Client reads the files and returns the client's side of TLS, or nil when it
+// is off. ServerName is left empty when the endpoint's host is to be used.
+func (t TLSConfig) Client() (*tls.Config, error) {
+	if !t.Enabled {
+		return nil, nil
+	}
+	cfg := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca_file: %s holds no PEM certificate", t.CAFile)
+		}
+	}
+	if t.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("cert_file and key_file: %w", err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+func (c *checker) account(path string, r *RouteConfig) {
+	if r.SystemID == "" {
+		c.wrong(path+".system_id", "is required")
+	}
+	c.cString(path+".system_id", r.SystemID)
+	c.cString(path+".system_type", r.SystemType)
+	r.Password = c.password(path, r.PasswordEnv, r.PasswordFile, true)
+	oneOf(c, path+".interface_version", r.InterfaceVersion, "3.3", "3.4", "5.0")
+	oneOf(c, path+".bind_type", r.BindType, BindTransceiver, BindTransmitterReceiver)
+	c.unavailable(path, r)
+}
+
+// unavailable refuses what is right but not built, rather than doing
+// something else in silence.
+func (c *checker) unavailable(path string, r *RouteConfig) {
+	if r.BindType == BindTransmitterReceiver {
+		c.wrong(path+".bind_type", "transmitter+receiver is not available in this version; use transceiver")
+	}
+}
+
+// cString checks a C-octet string (SMPP 3.4 §3.1). Lengths are left to the
+// SMSC: many take more than the 15 and 12 octets of the specification.
+func (c *checker) cString(path, s string) {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			c.wrong(path, "must be printable ASCII")
+			return
+		}
+	}
+}
+
+func (c *checker) limits(path string, r *RouteConfig) {
+	within(c, path+".binds", r.Binds, 1, 256)
+	if r.MaxBinds != 0 {
+		within(c, path+".max_binds", r.MaxBinds, r.Binds, 100_000)
+	}
+	within(c, path+".window", r.Window, 1, 10_000)
+	c.rate(path+".rate", r.Rate)
+	c.rate(path+".bind_rate", r.BindRate)
+	switch {
+	case r.Rate > 0 && !c.given(path+".burst"):
+		r.Burst = max(1, int(r.Rate/10))
+	case r.Rate > 0:
+		within(c, path+".burst", r.Burst, 1, maxRate)
+	case r.Burst != 0:
+		c.wrong(path+".burst", "has no effect without a rate")
+	}
+	within(c, path+".lanes.high", r.Lanes.High, 1, 1000)
+	within(c, path+".lanes.normal", r.Lanes.Normal, 1, 1000)
+	within(c, path+".lanes.bulk", r.Lanes.Bulk, 1, 1000)
+	within(c, path+".receipt_workers", r.ReceiptWorkers, 1, 100_000)
+}
+
+func (c *checker) rate(path string, perSecond float64) {
+	if perSecond != 0 && !(perSecond >= minRate && perSecond <= maxRate) {
+		c.wrong(path, "must be %v..%d submit_sm per second, or 0 for unlimited, is %v", minRate, maxRate, perSecond)
+	}
+}
+
+func (c *checker) timers(path string, r *RouteConfig) {
+	within(c, path+".enquire_link", r.EnquireLink, minTimer, time.Hour)
+	within(c, path+".response_timeout", r.ResponseTimeout, minTimer, time.Hour)
+	within(c, path+".bind_timeout", r.BindTimeout, minTimer, 5*time.Minute)
+	within(c, path+".correlation_ttl", r.CorrelationTTL, time.Minute, maxTTL)
+	within(c, path+".ledger_ttl", r.LedgerTTL, time.Minute, maxTTL)
+	within(c, path+".parking_time", r.ParkingTime, time.Second, 24*time.Hour)
+	if r.ParkingTime > r.CorrelationTTL {
+		c.wrong(path+".parking_time", "must not exceed correlation_ttl (%s), is %s: the job would be forgotten first", plain(r.CorrelationTTL), plain(r.ParkingTime))
+	}
+	if least := r.ResponseTimeout + r.Retry.Max; r.LedgerTTL <= least {
+		c.wrong(path+".ledger_ttl", "must exceed response_timeout + retry.max (%s), is %s: a job would be forgotten between two attempts and sent twice", plain(least), plain(r.LedgerTTL))
+	}
+}
+
+func (c *checker) retry(path string, r *RouteConfig) {
+	within(c, path+".max_attempts", r.Retry.MaxAttempts, 1, 1000)
+	within(c, path+".initial", r.Retry.Initial, 10*time.Millisecond, time.Hour)
+	within(c, path+".max", r.Retry.Max, r.Retry.Initial, 24*time.Hour)
+}
+
+func (c *checker) source(path string, s SourceConfig) {
+	if s.Address == "" {
+		if s.TON != nil || s.NPI != nil {
+			c.wrong(path+".address", "is required with ton or npi")
+		}
+		return
+	}
+	digits := strings.TrimPrefix(s.Address, "+")
+	switch {
+	case digits != "" && strings.Trim(digits, "0123456789") == "":
+		if len(digits) > maxDigits {
+			c.wrong(path+".address", "must have at most %d digits, has %d", maxDigits, len(digits))
+		}
+	case len(s.Address) > maxSourceChars || strings.ContainsFunc(s.Address, notSender):
+		c.wrong(path+".address", "must be digits with optional +, or up to %d letters, digits, blanks and signs of ASCII, is %q", maxSourceChars, s.Address)
+	}
+}
+
+func notSender(r rune) bool { return r < ' ' || r > '~' }
