@@ -1,6 +1,8 @@
 package app
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
@@ -194,4 +196,30 @@ func (c *Config) Route(name string) (*RouteConfig, bool) {
 // Weights returns the weights by lane.
 func (c LanesConfig) Weights() map[sms.Lane]int {
 	return map[sms.Lane]int{sms.LaneHigh: c.High, sms.LaneNormal: c.Normal, sms.LaneBulk: c.Bulk}
+}
+
+// ServerURL returns URL with the user and password in it, for the client
+// only: never log it.
+func (c NATSConfig) ServerURL() string {
+	servers := strings.Split(c.URL, ",")
+	for i, server := range servers {
+		servers[i] = withCredentials(strings.TrimSpace(server), c.User, c.Password)
+	}
+	return strings.Join(servers, ",")
+}
+
+// ServerURL returns URL with the password in it, for the client only: never
+// log it.
+func (c RedisConfig) ServerURL() string { return withCredentials(c.URL, "", c.Password) }
+
+func withCredentials(raw, user string, password Secret) string {
+	u, err := url.Parse(raw)
+	if err != nil || (user == "" && password == "") {
+		return raw
+	}
+	if user == "" {
+		user = u.User.Username()
+	}
+	u.User = url.UserPassword(user, string(password))
+	return u.String()
 }

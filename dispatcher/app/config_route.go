@@ -3,6 +3,7 @@ package app
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -14,12 +15,10 @@ import (
 
 // Bounds that several keys share.
 const (
-	maxRate        = 1_000_000
-	minRate        = 0.001
-	minTimer       = 100 * time.Millisecond
-	maxTTL         = 2160 * time.Hour // 90 days
-	maxSourceChars = 11               // alphanumeric sender, 3GPP TS 23.040 §9.1.2.5
-	maxDigits      = 20               // SMPP 3.4 §4.4.1 source_addr
+	maxRate  = 1_000_000
+	minRate  = 0.001
+	minTimer = 100 * time.Millisecond
+	maxTTL   = 2160 * time.Hour // 90 days
 )
 
 // route checks one route; path is "routes[2]".
@@ -206,15 +205,19 @@ func (c *checker) source(path string, s SourceConfig) {
 		}
 		return
 	}
-	digits := strings.TrimPrefix(s.Address, "+")
-	switch {
-	case digits != "" && strings.Trim(digits, "0123456789") == "":
-		if len(digits) > maxDigits {
-			c.wrong(path+".address", "must have at most %d digits, has %d", maxDigits, len(digits))
-		}
-	case len(s.Address) > maxSourceChars || strings.ContainsFunc(s.Address, notSender):
-		c.wrong(path+".address", "must be digits with optional +, or up to %d letters, digits, blanks and signs of ASCII, is %q", maxSourceChars, s.Address)
+	if reason := senderFault(s.Address); reason != "" {
+		c.wrong(path+".address", "%s", reason)
 	}
 }
 
-func notSender(r rune) bool { return r < ' ' || r > '~' }
+// senderFault says what the contract has against a sender; it holds for jobs
+// and routes alike.
+func senderFault(address string) string {
+	text := ""
+	err := (&sms.Job{ID: "sender", To: "0", From: address, Text: &text}).Validate()
+	var faults sms.Faults
+	if errors.As(err, &faults) {
+		return faults[0].Reason
+	}
+	return ""
+}

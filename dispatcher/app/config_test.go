@@ -17,7 +17,7 @@ func env(name string) string {
 	return map[string]string{"ACME_PASSWORD": "s3cret", "EMPTY": ""}[name]
 }
 
-// minimal has two keys more than are required, so that edits have a place.
+// minimal is as short as a configuration can be.
 const minimal = `
 routes:
   - name: acme
@@ -118,8 +118,8 @@ func TestOneLineOfARouteCanBeWrong(t *testing.T) {
 		{"burst: 5", "burst: has no effect without a rate"},
 		{"binds: 2.5", "binds: must be a whole number, is 2.5"},
 		{"binds: 99999999999999999999", "binds: must be"},
-		{"source: {address: ABCDEFGHIJKL}", "source.address: must be digits with optional +, or up to 11"},
-		{"source: {address: 123456789012345678901}", "source.address: must have at most 20 digits, has 21"},
+		{"source: {address: ABCDEFGHIJKL}", "source.address: must be digits with an optional leading +, at most 20, or at most 11 letters"},
+		{"source: {address: 123456789012345678901}", "source.address: must be digits with an optional leading +, at most 20"},
 		{"source: {ton: 5}", "source.address: is required with ton or npi"},
 		{"source: {address: A, ton: 256}", "source.ton: must be 0..255, is 256"},
 		{"interface_version: 3.5", `interface_version: must be one of 3.3, 3.4, 5.0, is "3.5"`},
@@ -234,6 +234,33 @@ func TestAPasswordFileIsReadNextToTheConfiguration(t *testing.T) {
 	}
 	if printed := fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg); strings.Contains(printed, "päss") {
 		t.Error("the password stands in the printed configuration")
+	}
+}
+
+func TestTheSmallExampleOfTheReadmeLoads(t *testing.T) {
+	t.Parallel()
+	cfg, err := Load(filepath.Join("testdata", "minimal.yaml"), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Routes) != 1 || cfg.Routes[0].Window == 0 {
+		t.Errorf("routes: %+v", cfg.Routes)
+	}
+}
+
+func TestPasswordsGoIntoTheURLsOfTheClients(t *testing.T) {
+	t.Parallel()
+	n := NATSConfig{URL: "nats://a:4222, tls://b", User: "worker", Password: "p@ss:/"}
+	if diff := cmp.Diff("nats://worker:p%40ss%3A%2F@a:4222,tls://worker:p%40ss%3A%2F@b", n.ServerURL()); diff != "" {
+		t.Error(diff)
+	}
+	r := RedisConfig{URL: "rediss://default@r:6380/2", Password: "x y"}
+	if diff := cmp.Diff("rediss://default:x%20y@r:6380/2", r.ServerURL()); diff != "" {
+		t.Error(diff)
+	}
+	r = RedisConfig{URL: "redis://r/0"}
+	if diff := cmp.Diff("redis://r/0", r.ServerURL()); diff != "" {
+		t.Error(diff)
 	}
 }
 
