@@ -1,0 +1,162 @@
+// Package admin serves a worker's health, status and metrics over HTTP:
+//
+//	GET /healthz  200 while the process runs
+//	GET /readyz   200 when it can take jobs, else 503 and the reason
+//	GET /status   the worker's state as JSON
+//	GET /metrics  Prometheus text or OpenMetrics
+//
+// It has no authentication: listen where only operators can connect.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Bounds of a request and of the end of the server.
+const (
+	readTimeout     = 5 * time.Second
+	writeTimeout    = 30 * time.Second
+	shutdownTimeout = 2 * time.Second
+)
+
+// Config says where to listen.
+type Config struct {
+	Listen string // host:port; port 0 takes any free one. Required
+}
+
+// Deps are what the server shows. Each may be nil: Status is then an empty
+// object, Ready always nil and Gatherer empty.
+type Deps struct {
+	Status   func() any          // what /status encodes; called concurrently
+	Ready    func() error        // why no jobs can be taken now, nil when they can; called concurrently
+	Gatherer prometheus.Gatherer // what /metrics shows
+	Logger   *slog.Logger        // default: nothing is logged
+}
+
+// Server is the admin server.
+type Server struct {
+	cfg   Config
+	deps  Deps
+	bound chan struct{} // closed by Run once addr is set
+	addr  net.Addr      // written by Run before bound is closed
+}
+
+// New returns a server that listens when Run is called.
+func New(cfg Config, deps Deps) *Server {
+	if deps.Status == nil {
+		deps.Status = func() any { return struct{}{} }
+	}
+	if deps.Ready == nil {
+		deps.Ready = func() error { return nil }
+	}
+	if deps.Gatherer == nil {
+		deps.Gatherer = prometheus.NewRegistry()
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Server{cfg: cfg, deps: deps, bound: make(chan struct{})}
+}
+
+// Run serves until ctx ends; requests under way then have two seconds. It
+// fails when the address cannot be listened on. It may be called once.
+func (s *Server) Run(ctx context.Context) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("admin.listen: cannot listen on %s: %w", s.cfg.Listen, cause(err))
+	}
+	s.addr = l.Addr()
+	close(s.bound)
+	s.deps.Logger.Info("admin server listens", "addr", l.Addr().String())
+
+	server := &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: readTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		ErrorLog:          slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("admin server: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		_ = server.Close() // whoever still reads has had its time
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin server: %w", err)
+	}
+	return nil
+}
+
+// Addr waits until the server listens and returns its address, which tells
+// the port when 0 was configured. It returns nil when ctx ends first.
+func (s *Server) Addr(ctx context.Context) net.Addr {
+	select {
+	case <-s.bound:
+		return s.addr
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// cause strips the address that net repeats in every error.
+func cause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("GET /status", s.status)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{
+		ErrorLog:      slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelWarn),
+		ErrorHandling: promhttp.ContinueOnError,
+	}))
+	return mux
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := s.deps.Ready(); err != nil {
+		text(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	text(w, http.StatusOK, "ready")
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	body, err := json.MarshalIndent(s.deps.Status(), "", "  ")
+	if err != nil {
+		text(w, http.StatusInternalServerError, "status cannot be encoded")
+		s.deps.Logger.Error("status not encoded", "err", err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(body, '\n')) // a reader that left needs no answer
+}
+
+func text(w http.ResponseWriter, code int, line string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprintln(w, line) // a reader that left needs no answer
+}
