@@ -1,0 +1,231 @@
+// Package judge decides whether the promises of DESIGN held, from the two
+// records that the worker cannot embellish: what the SMSC saw, and what stands
+// in the results stream. It shares no code with the worker and knows its results
+// by their JSON alone.
+//
+// Messages name their job: the text of each part begins with the job's id and a space.
+//
+// The order in which facts are added does not matter.
+package judge
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Job is a job that was published.
+type Job struct {
+	ID         string
+	Parts      int  // messages that it becomes
+	AtMostOnce bool // delivery: at_most_once
+	Refused    bool // the SMSC refuses its number for good
+}
+
+// Submit is one submit_sm as the SMSC saw it.
+type Submit struct {
+	Job       string
+	Part      int    // 1-based
+	MessageID string // empty when the SMSC did not take the message in
+}
+
+// Judge gathers facts. The zero value is not usable: see New.
+type Judge struct {
+	cases    map[string]*file
+	byID     map[string]*message // by message id
+	recorded bool
+	receipts map[string]string // result id by message id and state
+	resultID map[string]struct{}
+
+	submits   int
+	repeats   int
+	unmatched map[string]struct{} // message ids of receipts without a job
+	stray     []string
+}
+
+// file is all that is known of one job.
+type file struct {
+	job      Job
+	accepted []*message
+	outcomes []outcome // distinct by result id
+	settled  int       // parts with a final receipt, counted once each
+	parts    map[int]struct{}
+}
+
+// message is one message that the SMSC took in.
+type message struct {
+	job     string
+	part    int
+	receipt receiptKind
+}
+
+type receiptKind uint8
+
+const (
+	receiptNone      receiptKind = iota
+	receiptUnmatched             // published without a job
+	receiptMatched
+)
+
+// outcome is a terminal result.
+type outcome struct {
+	id                string
+	kind              string
+	code              string
+	possibleDuplicate bool
+	messageIDs        []string
+}
+
+// New makes a judge for these jobs, whose ids must differ.
+func New(jobs []Job) *Judge {
+	j := &Judge{
+		cases:     make(map[string]*file, len(jobs)),
+		byID:      make(map[string]*message, len(jobs)),
+		receipts:  make(map[string]string, len(jobs)),
+		resultID:  make(map[string]struct{}, 2*len(jobs)),
+		unmatched: map[string]struct{}{},
+	}
+	for _, job := range jobs {
+		j.cases[job.ID] = &file{job: job}
+	}
+	return j
+}
+
+// Submit adds one submit_sm of the SMSC's record.
+func (j *Judge) Submit(s Submit) {
+	j.recorded = true
+	j.submits++
+	f := j.cases[s.Job]
+	if f == nil || s.Part < 1 || s.Part > f.job.Parts {
+		j.stray = append(j.stray, fmt.Sprintf("submit_sm of job %q part %d, which nobody asked for", s.Job, s.Part))
+		return
+	}
+	if s.MessageID == "" {
+		return
+	}
+	m := j.message(s.MessageID)
+	m.job, m.part = s.Job, s.Part
+	f.accepted = append(f.accepted, m)
+}
+
+// result is what the judge reads of a result.
+type result struct {
+	ID                string `json:"id"`
+	Kind              string `json:"kind"`
+	JobID             string `json:"job_id"`
+	Producer          string `json:"producer"`
+	PossibleDuplicate bool   `json:"possible_duplicate"`
+	Code              string `json:"code"`
+	Parts             []struct {
+		MessageID string `json:"message_id"`
+	} `json:"parts"`
+	MessageID string `json:"message_id"`
+	Part      int    `json:"part"`
+	State     string `json:"state"`
+	Final     bool   `json:"final"`
+}
+
+// unmatchedProducer stands for the producer of a receipt whose job is unknown.
+const unmatchedProducer = "_unmatched"
+
+// Result adds one message of the results stream. The error is about JSON.
+func (j *Judge) Result(data []byte) error {
+	var r result
+	if err := json.Unmarshal(data, &r); err != nil {
+		return fmt.Errorf("result %.100q: %w", data, err)
+	}
+	if _, seen := j.resultID[r.ID]; seen {
+		j.repeats++ // at least once: consumers drop what they have seen
+		return nil
+	}
+	j.resultID[r.ID] = struct{}{}
+	if r.Kind == "receipt" {
+		j.receipt(&r)
+		return nil
+	}
+	f := j.cases[r.JobID]
+	if f == nil {
+		j.stray = append(j.stray, fmt.Sprintf("%s result %s of job %q, which nobody published", r.Kind, r.ID, r.JobID))
+		return nil
+	}
+	o := outcome{id: r.ID, kind: r.Kind, code: r.Code, possibleDuplicate: r.PossibleDuplicate}
+	for _, p := range r.Parts {
+		o.messageIDs = append(o.messageIDs, p.MessageID)
+	}
+	f.outcomes = append(f.outcomes, o)
+	return nil
+}
+
+func (j *Judge) receipt(r *result) {
+	key := r.MessageID + " " + r.State
+	if first, twice := j.receipts[key]; twice {
+		j.stray = append(j.stray, fmt.Sprintf("receipt %s of message %s came as %s and as %s", r.State, r.MessageID, first, r.ID))
+		return
+	}
+	j.receipts[key] = r.ID
+	if !r.Final {
+		return
+	}
+	m := j.message(r.MessageID)
+	if r.Producer == unmatchedProducer {
+		j.unmatched[r.MessageID] = struct{}{}
+		m.receipt = max(m.receipt, receiptUnmatched)
+		return
+	}
+	m.receipt = receiptMatched
+	f := j.cases[r.JobID]
+	if f == nil {
+		j.stray = append(j.stray, fmt.Sprintf("receipt %s of job %q, which nobody published", r.ID, r.JobID))
+		return
+	}
+	if f.parts == nil {
+		f.parts = make(map[int]struct{}, f.job.Parts)
+	}
+	f.parts[r.Part] = struct{}{}
+	if m.job == "" {
+		m.job, m.part = r.JobID, r.Part
+	} else if m.job != r.JobID || m.part != r.Part {
+		j.stray = append(j.stray, fmt.Sprintf("receipt %s names job %q part %d, the message was job %q part %d", r.ID, r.JobID, r.Part, m.job, m.part))
+	}
+}
+
+func (j *Judge) message(id string) *message {
+	m := j.byID[id]
+	if m == nil {
+		m = &message{}
+		j.byID[id] = m
+	}
+	return m
+}
+
+// Progress counts what has been settled so far; a caller waits by it.
+type Progress struct {
+	Outcomes int // jobs with at least one outcome
+	Receipts int // messages with a final receipt, matched or not
+}
+
+// Progress counts.
+func (j *Judge) Progress() Progress {
+	var p Progress
+	for _, f := range j.cases {
+		if len(f.outcomes) > 0 {
+			p.Outcomes++
+		}
+	}
+	for _, m := range j.byID {
+		if m.receipt != receiptNone {
+			p.Receipts++
+		}
+	}
+	return p
+}
+
+// ids returns the ids of the jobs in order, so that verdicts repeat.
+func (j *Judge) ids() []string {
+	ids := make([]string, 0, len(j.cases))
+	for id := range j.cases {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

@@ -1,0 +1,240 @@
+package rig
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Server is a process that keeps its port and its directory over restarts.
+type Server struct {
+	*Proc
+	Addr  string // host:port
+	start func() (*Proc, error)
+	ready func(context.Context) error
+}
+
+// Restart begins the process again after it has ended, and waits until it is ready.
+func (s *Server) Restart(ctx context.Context) error {
+	p, err := s.start()
+	if err != nil {
+		return err
+	}
+	s.Proc = p
+	return p.Ready(ctx, s.ready)
+}
+
+// StartNATS begins a NATS server with JetStream in files, and waits until
+// JetStream answers. Everything but address and directory is its default.
+func (r *Rig) StartNATS(ctx context.Context, program string) (*Server, error) {
+	dir, err := r.Subdir("nats")
+	if err != nil {
+		return nil, err
+	}
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Addr: addr(port)}
+	s.start = func() (*Proc, error) {
+		return r.Start("nats-server", nil, program, "-a", "127.0.0.1", "-p", strconv.Itoa(port), "-js", "-sd", dir)
+	}
+	s.ready = func(ctx context.Context) error {
+		nc, err := nats.Connect(s.URL("nats"), nats.NoReconnect(), nats.Timeout(time.Second))
+		if err != nil {
+			return err
+		}
+		defer nc.Close()
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err = js.AccountInfo(ctx)
+		return err
+	}
+	return s, s.Restart(ctx)
+}
+
+// Durability says what a redis-server keeps when it is killed.
+type Durability bool
+
+// Durabilities.
+const (
+	InMemory Durability = false // nothing
+	// LogWrites keeps every answered write when the process is killed: it is
+	// in the append-only file before the answer is. appendfsync is "no", which
+	// writes in every turn and leaves the disk to the kernel; "everysec" may
+	// hold a write back behind a slow fsync. A power failure is
+	// another matter and not what a kill can show.
+	LogWrites Durability = true
+)
+
+// StartRedis begins a redis-server and waits until it answers PING.
+func (r *Rig) StartRedis(ctx context.Context, program string, keep Durability) (*Server, error) {
+	dir, err := r.Subdir("redis")
+	if err != nil {
+		return nil, err
+	}
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--daemonize", "no"}
+	if keep == LogWrites {
+		args = append(args, "--appendonly", "yes", "--appendfsync", "no")
+	}
+	s := &Server{Addr: addr(port)}
+	s.start = func() (*Proc, error) { return r.Start("redis-server", nil, program, args...) }
+	s.ready = func(ctx context.Context) error {
+		_, err := redisCommand(ctx, s.Addr, "PING")
+		return err
+	}
+	return s, s.Restart(ctx)
+}
+
+// URL is the server's address as a URL of that scheme.
+func (s *Server) URL(scheme string) string { return scheme + "://" + s.Addr }
+
+// CommandsProcessed asks a redis-server how many commands it has executed.
+func (s *Server) CommandsProcessed(ctx context.Context) (int64, error) {
+	info, err := redisCommand(ctx, s.Addr, "INFO stats")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(info) {
+		if n, ok := strings.CutPrefix(line, "total_commands_processed:"); ok {
+			return strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("redis: no total_commands_processed in INFO stats")
+}
+
+// redisCommand sends one inline command and returns its answer.
+func redisCommand(ctx context.Context, addr, command string) (string, error) {
+	d := net.Dialer{Timeout: time.Second}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := fmt.Fprintf(conn, "%s\r\n", command); err != nil {
+		return "", err
+	}
+	rd := bufio.NewReader(conn)
+	line, err := rd.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	line = strings.TrimSpace(line)
+	switch {
+	case strings.HasPrefix(line, "-"):
+		return "", fmt.Errorf("redis: %s", line[1:])
+	case strings.HasPrefix(line, "$"):
+		n, err := strconv.Atoi(line[1:])
+		if err != nil {
+			return "", fmt.Errorf("redis: length %q: %w", line, err)
+		}
+		b := make([]byte, n)
+		for read := 0; read < n; {
+			m, err := rd.Read(b[read:])
+			if err != nil {
+				return "", err
+			}
+			read += m
+		}
+		return string(b), nil
+	}
+	return strings.TrimPrefix(line, "+"), nil
+}
+
+// SMSC is a running simulator.
+type SMSC struct {
+	*Proc
+	Addr  string // where binds connect
+	Admin string // host:port of its statistics
+}
+
+// StartSMSC begins the simulator with these flags and waits until it listens.
+func (r *Rig) StartSMSC(ctx context.Context, program string, flags ...string) (*SMSC, error) {
+	p, err := r.Start("smscsim", nil, program,
+		append([]string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, flags...)...)
+	if err != nil {
+		return nil, err
+	}
+	s := &SMSC{Proc: p}
+	err = p.Ready(ctx, func(context.Context) error {
+		out, err := p.Contents()
+		if err != nil {
+			return err
+		}
+		s.Addr, s.Admin, err = parseListening(string(out))
+		return err
+	})
+	return s, err
+}
+
+// parseListening finds "smscsim: listening on ADDR, admin on ADDR".
+func parseListening(out string) (listen, admin string, err error) {
+	for line := range strings.Lines(out) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "smscsim: listening on ")
+		if !ok {
+			continue
+		}
+		if listen, admin, ok = strings.Cut(rest, ", admin on "); ok {
+			return listen, admin, nil
+		}
+	}
+	return "", "", fmt.Errorf("it has not said where it listens")
+}
+
+// SMSCStats is what the simulator counted.
+type SMSCStats struct {
+	Submits  int64 `json:"submits"`  // submit_sm read
+	Accepted int64 `json:"accepted"` // … of them taken in
+	Unique   int64 `json:"unique"`   // different messages among the accepted
+	Receipts struct {
+		Due     int64 `json:"due"`  // made
+		Sent    int64 `json:"sent"` // repeats included
+		Acked   int64 `json:"acked"`
+		Refused int64 `json:"refused"` // given up
+	} `json:"receipts"`
+}
+
+// Stats asks the simulator what it counted.
+func (s *SMSC) Stats(ctx context.Context) (SMSCStats, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var stats SMSCStats
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Admin+"/stats", nil)
+	if err != nil {
+		return stats, fmt.Errorf("ask the simulator: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return stats, fmt.Errorf("ask the simulator: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return stats, fmt.Errorf("ask the simulator: %s", resp.Status)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&stats); err != nil {
+		return stats, fmt.Errorf("ask the simulator: %w", err)
+	}
+	return stats, nil
+}
+
+func addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
