@@ -1,0 +1,48 @@
+package text_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/dispatcher/text"
+)
+
+func FuzzEncode(f *testing.F) {
+	for _, s := range []string{"", "hello", "é€[]~", "\x1b", "я😀", "\ufffd", "\xff", "\ufeffa"} {
+		for _, n := range []int{1, 17, 70, 160, 1000} {
+			f.Add(strings.Repeat(s, n), byte(0), uint16(0x1234), 0, false)
+			f.Add(strings.Repeat(s, n)+"a", byte(3), uint16(7), 2, true)
+		}
+	}
+	encodings := []sms.Encoding{"", "auto", "gsm7", "latin1", "ucs2"}
+	f.Fuzz(func(t *testing.T, s string, encoding byte, ref uint16, perPart int, ref16 bool) {
+		o := text.Options{Encoding: encodings[int(encoding)%len(encodings)], Ref: ref, Ref16: ref16, SeptetsPerPart: perPart}
+		e, err := text.Encode(s, o)
+		if err != nil {
+			if sms.CodeOf(err) != sms.CodeInvalid {
+				t.Errorf("error %v", err)
+			}
+			short := len(s) < 1000
+			if short && utf8.ValidString(s) && (o.Encoding == "" || o.Encoding == "auto" || o.Encoding == "ucs2") && perPart == 0 {
+				t.Errorf("refused %q: %v", s, err)
+			}
+			return
+		}
+		if n := len(e.Segments); n < 1 || n > text.MaxParts {
+			t.Fatalf("%d parts", n)
+		}
+		checkSegments(t, s, o, e)
+	})
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(byte(0), []byte("\x1b\x1b\xff"))
+	f.Add(byte(8), []byte("\xd8\x00\xd8"))
+	f.Fuzz(func(t *testing.T, coding byte, b []byte) {
+		if s, _ := text.Decode(coding, b); !utf8.ValidString(s) {
+			t.Errorf("data_coding %#x: % x decodes to invalid UTF-8", coding, b)
+		}
+	})
+}
