@@ -1,0 +1,205 @@
+package smpp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// pump sends n messages from as many goroutines as the window has slots and
+// fails unless each is accepted.
+func pump(t testing.TB, s *Session, n int) {
+	var left atomic.Int64
+	left.Store(int64(n))
+	var wg sync.WaitGroup
+	for range s.Window() {
+		wg.Go(func() {
+			done := make(chan *Call, 1)
+			msgs := []*sms.Message{message(1, 1)}
+			for left.Add(-1) >= 0 {
+				if err := s.Acquire(context.Background()); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := s.Go(sms.JobRef{}, msgs, done); err != nil {
+					t.Error(err)
+					return
+				}
+				c := <-done
+				if c.Err != nil || c.Status != 0 || len(c.MessageID) != 8 {
+					t.Errorf("call ended with %v, status %d, id %q", c.Err, c.Status, c.MessageID)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestAResponseThatRacesItsWriteFindsItsCall(t *testing.T) {
+	t.Parallel()
+	s := dialEcho(t, Config{Window: 100})
+	n := 1_000_000
+	if testing.Short() {
+		n = 100_000
+	}
+	pump(t, s, n)
+	st := s.Stats()
+	if st.Submits != uint64(n) || st.Responses != uint64(n) || st.Unmatched != 0 || st.InFlight != 0 {
+		t.Errorf("after %d messages: %+v", n, st)
+	}
+}
+
+func TestABurstIsWrittenAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, window := range []int{100, 1000} {
+		s := dialEcho(t, Config{Window: window})
+		const n = 50_000
+		pump(t, s, n)
+		if per := float64(s.Stats().Writes) / n; per >= 0.2 {
+			t.Errorf("window %d: %.3f writes per message, want < 0.2", window, per)
+		}
+	}
+}
+
+func TestSubmitAndResponseAllocateLittle(t *testing.T) {
+	s := dialEcho(t, Config{Window: 1})
+	done := make(chan *Call, 1)
+	msgs := []*sms.Message{message(1, 1)}
+	got := testing.AllocsPerRun(2000, func() {
+		if !s.TryAcquire(1) {
+			t.Error("no slot")
+			return
+		}
+		if _, err := s.Go(sms.JobRef{}, msgs, done); err != nil {
+			t.Error(err)
+			return
+		}
+		<-done
+		// The slot comes free just after the call does.
+		for s.Free() == 0 {
+			runtime.Gosched()
+		}
+	})
+	// The burst with its call, and the message id.
+	if got > 3 {
+		t.Errorf("%.1f allocations for each message, want at most 3", got)
+	}
+}
+
+func TestEveryCallEndsOnceWhenThePeerResets(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			resetMidBurst(t, rand.New(rand.NewPCG(seed, 1)))
+		})
+	}
+}
+
+// resetMidBurst lets the peer answer some messages and then reset the connection.
+func resetMidBurst(t *testing.T, rng *rand.Rand) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	answers := rng.IntN(3000)
+	var read atomic.Int64 // submit_sm that reached the peer
+	peerDone := make(chan struct{})
+	go func() {
+		defer close(peerDone)
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		bind, _ := readRaw(c)
+		_, _ = c.Write(rawPDU{command: bind.command | responseBit, sequence: bind.sequence, body: []byte{0}}.bytes())
+		for range answers {
+			p, err := readRaw(c)
+			if err != nil {
+				return
+			}
+			read.Add(1)
+			_, _ = c.Write(rawPDU{command: p.command | responseBit, sequence: p.sequence, body: []byte("1\x00")}.bytes())
+		}
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+	}()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Bind(t.Context(), conn, Config{Window: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(context.Background()) }()
+
+	var accepted, ok, uncertain, unavailable atomic.Int64
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			done := make(chan *Call, 3)
+			for s.Acquire(context.Background()) == nil {
+				if _, err := s.Go(sms.JobRef{}, []*sms.Message{message(1, 1)}, done); err != nil {
+					return
+				}
+				accepted.Add(1)
+				c := <-done
+				var e *sms.Error
+				switch {
+				case c.Err == nil:
+					ok.Add(1)
+				case errors.As(c.Err, &e) && e.Code == sms.CodeUncertain:
+					uncertain.Add(1)
+				case errors.As(c.Err, &e) && e.Code == sms.CodeUnavailable:
+					unavailable.Add(1)
+				default:
+					t.Errorf("unexpected end %v", c.Err)
+				}
+				select {
+				case c := <-done:
+					t.Errorf("a second end: %+v", c)
+				default:
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := <-ended; err == nil {
+		t.Error("Run returned nil after a reset")
+	}
+	<-peerDone
+	if got := ok.Load() + uncertain.Load() + unavailable.Load(); got != accepted.Load() {
+		t.Errorf("%d calls accepted, %d ended", accepted.Load(), got)
+	}
+	if ok.Load()+uncertain.Load() < read.Load() {
+		t.Errorf("peer read %d, but only %d are known as written", read.Load(), ok.Load()+uncertain.Load())
+	}
+	if s.Free() != s.Window() {
+		t.Errorf("%d of %d slots came free", s.Free(), s.Window())
+	}
+}
+
+func BenchmarkSession(b *testing.B) {
+	for _, window := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprint("window=", window), func(b *testing.B) {
+			b.ReportAllocs()
+			s := dialEcho(b, Config{Window: window})
+			b.ResetTimer()
+			pump(b, s, b.N)
+			b.ReportMetric(float64(s.Stats().Writes)/float64(b.N), "writes/op")
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "submits/s")
+		})
+	}
+}

@@ -1,0 +1,302 @@
+package smpp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// Config describes a session. Zero values mean the defaults.
+type Config struct {
+	BindType         BindType
+	SystemID         string
+	Password         string
+	SystemType       string
+	InterfaceVersion uint8 // default 0x34
+	AddrTON          uint8
+	AddrNPI          uint8
+	AddressRange     string
+
+	Window          int           // unanswered submit_sm, 1..10000. Default 10
+	EnquireLink     time.Duration // silence of the peer before enquire_link. Default 30s; negative: never
+	ResponseTimeout time.Duration // submit_sm to its response. Default 60s
+	EnquireTimeout  time.Duration // enquire_link to any PDU. Default the smaller of EnquireLink and ResponseTimeout
+	BindTimeout     time.Duration // bind request to its response. Default 30s
+	WriteTimeout    time.Duration // one write to the connection. Default 10s
+	FrameTimeout    time.Duration // rest of a PDU that has begun. Default 10s
+	UnbindTimeout   time.Duration // unbind to its response. Default 5s
+	MaxHandlers     int           // handlers at a time; beyond it the SMSC is told to keep its message. Default 1024
+
+	// Handler takes a deliver_sm or data_sm and returns the command_status to
+	// answer. It runs in a goroutine of its own. ctx ends with the session.
+	// Nil answers ESME_RX_T_APPN.
+	Handler func(ctx context.Context, in *Inbound) (status uint32)
+	// Late hears of a message that the SMSC accepted after its call had timed
+	// out or was abandoned. It is called on the reader and must not block.
+	Late func(ref sms.JobRef, a sms.Accepted)
+	// OnFree is called when slots come free after a TryAcquire that failed.
+	// It must not block.
+	OnFree func()
+	// Logger defaults to none.
+	Logger *slog.Logger
+}
+
+// MaxWindow is the largest window.
+const MaxWindow = 10000
+
+// Errors that say how a session ended, and that it has.
+var (
+	ErrNotBound      = errors.New("session is not bound")
+	ErrPeerUnbind    = errors.New("peer sent unbind")
+	ErrLinkDead      = errors.New("no answer to enquire_link")
+	ErrUnbindTimeout = errors.New("no answer to unbind")
+	ErrNotReading    = errors.New("peer does not read")
+	ErrNacked        = errors.New("peer reports a broken stream (generic_nack, ESME_RINVCMDLEN)")
+)
+
+func (c *Config) withDefaults() (Config, error) {
+	d := *c
+	set := func(v *time.Duration, def time.Duration) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	set(&d.EnquireLink, 30*time.Second)
+	set(&d.ResponseTimeout, time.Minute)
+	set(&d.EnquireTimeout, min(max(d.EnquireLink, time.Second), d.ResponseTimeout))
+	set(&d.BindTimeout, 30*time.Second)
+	set(&d.WriteTimeout, 10*time.Second)
+	set(&d.FrameTimeout, 10*time.Second)
+	set(&d.UnbindTimeout, 5*time.Second)
+	if d.InterfaceVersion == 0 {
+		d.InterfaceVersion = 0x34
+	}
+	if d.Window == 0 {
+		d.Window = 10
+	}
+	if d.MaxHandlers == 0 {
+		d.MaxHandlers = 1024
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.Window < 1 || d.Window > MaxWindow {
+		return d, fmt.Errorf("window: must be 1..%d, is %d", MaxWindow, d.Window)
+	}
+	return d, nil
+}
+
+type state int
+
+const (
+	stateBound    state = iota // submits go out
+	stateDraining              // no new submits; everything else works
+	stateClosed                // the connection is of no more use
+)
+
+// Session is one bound connection. Its methods may be called from many goroutines.
+type Session struct {
+	cfg    Config
+	log    *slog.Logger
+	peer   BindResult
+	conn   *stampedConn
+	frames *frameReader
+	clock  *clock
+	win    *window
+	early  []*Inbound // came before the bind response; read by Run alone
+
+	closed   chan struct{} // closed by fail
+	noSubmit chan struct{} // closed on leaving stateBound
+	wake     chan struct{} // capacity 1; tells the parked writer that out has octets
+
+	handlers sync.WaitGroup // handlers and the answer to the peer's unbind; Run waits
+	stats    counters
+
+	mu         sync.Mutex
+	state      state              // guarded by mu
+	err        error              // guarded by mu; why the session closed
+	unbinding  bool               // guarded by mu; our unbind is out
+	peerUnbind bool               // guarded by mu; the peer's unbind came
+	sequence   uint32             // guarded by mu; last one used
+	calls      callTable          // guarded by mu
+	late       tombstones         // guarded by mu
+	control    map[uint32]control // guarded by mu; enquire_link and unbind that somebody waits for
+	enquiredAt time.Duration      // guarded by mu; 0: no enquire_link of the housekeeper is open
+	out        []byte             // guarded by mu; encoded, not yet with the writer
+	queued     uint64             // guarded by mu; octets ever appended to out
+	handed     uint64             // guarded by mu; octets ever handed to a write
+	parked     bool               // guarded by mu; the writer waits on wake
+	handling   int                // guarded by mu; handlers at work
+	changed    chan struct{}      // guarded by mu; closed when calls or handling shrink, nil when nobody waits
+	linger     *time.Timer        // guarded by mu; closes the connection after a failed write
+}
+
+// control is an enquire_link or unbind whose sender waits for the answer.
+type control struct {
+	response uint32
+	answer   chan uint32 // capacity 1; command_status
+}
+
+// Peer returns what the SMSC said of itself when it accepted the bind.
+func (s *Session) Peer() BindResult { return s.peer }
+
+// Run serves a bound session until it ends, and joins all it started. Ending
+// ctx closes the connection at once; for an orderly end call Unbind. When Run
+// returns every call has had its end. The error says why the session ended,
+// nil after an unbind of ours.
+func (s *Session) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { s.fail(context.Cause(ctx)) })
+	defer stop()
+
+	var loops sync.WaitGroup
+	loops.Go(s.writeLoop)
+	loops.Go(s.housekeep)
+	s.fail(s.readLoop(ctx))
+	_ = s.conn.Close()
+	loops.Wait()
+	s.endCalls()
+	cancel()
+	s.handlers.Wait()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.linger != nil {
+		s.linger.Stop()
+	}
+	return s.err
+}
+
+// Abort ends the session at once with err. Unanswered calls become uncertain.
+func (s *Session) Abort(err error) { s.fail(err) }
+
+// fail ends the session: no more submits, no more writes. The first reason
+// stands. After a failed write the reader gets a moment to take the answers
+// that are already here.
+func (s *Session) fail(err error) {
+	s.mu.Lock()
+	if s.state == stateClosed {
+		s.mu.Unlock()
+		return
+	}
+	var w *writeError
+	wrote := !errors.As(err, &w)
+	switch {
+	case s.unbinding && !errors.Is(err, ErrUnbindTimeout):
+		err = nil
+	case s.peerUnbind:
+		err = ErrPeerUnbind
+	}
+	s.stopSubmitsLocked()
+	s.state, s.err = stateClosed, err
+	if !wrote {
+		s.linger = time.AfterFunc(lingerAfterWriteError, func() { _ = s.conn.Close() })
+	}
+	close(s.closed)
+	s.mu.Unlock()
+	if wrote {
+		_ = s.conn.Close()
+	}
+}
+
+func (s *Session) stopSubmitsLocked() {
+	if s.state == stateBound {
+		s.state = stateDraining
+		close(s.noSubmit)
+	}
+}
+
+// endCalls gives every call that is still open its end: uncertain when any of
+// it was handed to a write, else unavailable. No loop is running any more.
+func (s *Session) endCalls() {
+	s.mu.Lock()
+	cause := s.err
+	if cause == nil {
+		cause = ErrNotBound
+	}
+	handed := s.handed
+	var open []*Call
+	for c := s.calls.oldest; c != nil; c = s.calls.oldest {
+		s.calls.remove(c)
+		open = append(open, c)
+	}
+	s.notifyLocked()
+	s.mu.Unlock()
+	for _, c := range open {
+		if c.position < handed {
+			c.Err = &sms.Error{Op: "submit_sm", Code: sms.CodeUncertain, Err: fmt.Errorf("session ended before the response: %w", cause)}
+		} else {
+			c.Err = unavailable(cause)
+		}
+		s.deliver(c)
+	}
+}
+
+func unavailable(cause error) *sms.Error {
+	return &sms.Error{Op: "submit_sm", Code: sms.CodeUnavailable, Err: cause}
+}
+
+// deliver hands an ended call to whoever waits for it and frees its slot.
+// c has left the table.
+func (s *Session) deliver(c *Call) {
+	if !c.abandoned {
+		c.burst.done <- c
+	}
+	s.win.give(1)
+}
+
+// nextSequenceLocked returns the next sequence number: 1..0x7FFFFFFF, none
+// that is still open (§3.2).
+func (s *Session) nextSequenceLocked() uint32 {
+	for {
+		s.sequence = s.sequence%maxSequence + 1
+		if *s.calls.place(s.sequence) != nil {
+			continue
+		}
+		if _, open := s.control[s.sequence]; open {
+			continue
+		}
+		if s.late.calls != nil {
+			delete(s.late.calls, s.sequence)
+		}
+		return s.sequence
+	}
+}
+
+// notifyLocked wakes those who wait for calls or handlers to end.
+func (s *Session) notifyLocked() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// waitFor waits until cond, which is called with mu held, is true. It returns
+// false when ctx or the session ended first.
+func (s *Session) waitFor(ctx context.Context, cond func() bool) bool {
+	for {
+		s.mu.Lock()
+		if cond() {
+			s.mu.Unlock()
+			return true
+		}
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		changed := s.changed
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		case <-s.closed:
+			return false
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package smpp
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+const (
+	// maxWriteOctets bounds one write, so that the write timeout stands for
+	// progress and a failed write leaves few calls in doubt.
+	maxWriteOctets = 64 << 10
+	// keepOutOctets is the largest out-buffer kept after a burst.
+	keepOutOctets = 1 << 20
+	// maxOutOctets of answers to a peer that sends and does not read.
+	maxOutOctets = 16 << 20
+	// lingerAfterWriteError is how long the reader goes on after a failed write.
+	lingerAfterWriteError = 250 * time.Millisecond
+)
+
+// Acquire takes one window slot, waiting until ctx or the session ends.
+func (s *Session) Acquire(ctx context.Context) error {
+	select {
+	case <-s.noSubmit:
+		return unavailable(ErrNotBound)
+	default:
+	}
+	if err := s.win.take(ctx, s.noSubmit); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// TryAcquire takes n window slots, or none.
+func (s *Session) TryAcquire(n int) bool { return s.win.tryTake(n) }
+
+// Release gives back n slots that were not used for Go.
+func (s *Session) Release(n int) { s.win.give(n) }
+
+// Free returns how many window slots are free.
+func (s *Session) Free() int { return int(s.win.free.Load()) }
+
+// Window returns the size of the window.
+func (s *Session) Window() int { return s.cfg.Window }
+
+// Go sends messages of one job and returns without waiting. The caller has
+// acquired a slot for each; Go takes them over, also when it fails. Each call
+// comes out of done exactly once, unless Go fails (nothing was sent, the error
+// says unavailable) or the burst is abandoned. done must have room for all
+// calls that are to come out of it. msgs may be reused when Go returns.
+func (s *Session) Go(ref sms.JobRef, msgs []*sms.Message, done chan<- *Call) (*Burst, error) {
+	if cap(done) < len(msgs) {
+		panic("smpp: done channel has no room for the calls")
+	}
+	b := newBurst(ref, msgs, done)
+	var refused []*Call
+	now := s.clock.now()
+
+	s.mu.Lock()
+	if s.state != stateBound {
+		s.mu.Unlock()
+		s.win.give(len(msgs))
+		return nil, unavailable(ErrNotBound)
+	}
+	if s.calls.n+len(msgs) > s.cfg.Window {
+		s.mu.Unlock()
+		panic("smpp: Go without Acquire")
+	}
+	for i, m := range msgs {
+		c := &b.Calls[i]
+		if err := s.queueLocked(c, m, now); err != nil {
+			c.Err = &sms.Error{Op: "submit_sm", Code: sms.CodeInvalid, Err: err}
+			refused = append(refused, c)
+		}
+	}
+	s.unlockAndWake()
+	for _, c := range refused {
+		s.deliver(c)
+	}
+	return b, nil
+}
+
+// queueLocked registers the call and only then encodes it: nothing can answer
+// a PDU that is not registered.
+func (s *Session) queueLocked(c *Call, m *sms.Message, now time.Duration) error {
+	c.sequence, c.sentAt, c.position = s.nextSequenceLocked(), now, s.queued
+	s.calls.add(c)
+	before := len(s.out)
+	out, err := appendSubmitSM(s.out, c.sequence, m)
+	if err != nil {
+		s.calls.remove(c)
+		return err
+	}
+	s.queued += uint64(len(out) - before)
+	s.out = out
+	s.stats.submits.Add(1)
+	return nil
+}
+
+// Abandon ends a caller's interest in a burst. It returns the calls that were
+// still unanswered: they will not come out of done, keep their slots until
+// they are answered or time out, and an acceptance goes to Config.Late. All
+// other calls come, or came, out of done.
+func (s *Session) Abandon(b *Burst) []*Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []*Call
+	for i := range b.Calls {
+		if c := &b.Calls[i]; c.pending && !c.abandoned {
+			c.abandoned = true
+			open = append(open, c)
+		}
+	}
+	return open
+}
+
+// reply queues an answer to the peer. It never waits; a peer that keeps
+// asking without reading loses its session.
+func (s *Session) reply(appendTo func([]byte) []byte) {
+	s.mu.Lock()
+	if s.state == stateClosed {
+		s.mu.Unlock()
+		return
+	}
+	flooded := len(s.out) > maxOutOctets
+	if !flooded {
+		s.queueRawLocked(appendTo)
+	}
+	s.unlockAndWake()
+	if flooded {
+		s.fail(ErrNotReading)
+	}
+}
+
+func (s *Session) replyHeader(command, status, sequence uint32) {
+	s.reply(func(b []byte) []byte { return appendHeader(b, command, status, sequence) })
+}
+
+func (s *Session) queueRawLocked(appendTo func([]byte) []byte) {
+	before := len(s.out)
+	s.out = appendTo(s.out)
+	s.queued += uint64(len(s.out) - before)
+}
+
+// unlockAndWake releases mu and sees to it that the writer takes what is in out.
+func (s *Session) unlockAndWake() {
+	wake := s.parked && len(s.out) > 0
+	if wake {
+		s.parked = false
+	}
+	s.mu.Unlock()
+	if wake {
+		s.wake <- struct{}{} // capacity 1, and only who unparks the writer sends
+	}
+}
+
+// writeLoop is the only writer. It takes all that has gathered in out and
+// writes it at once; while it writes, more gathers.
+func (s *Session) writeLoop() {
+	var buf []byte
+	for {
+		// Let those who are ready to submit do so before the write.
+		runtime.Gosched()
+		s.mu.Lock()
+		if s.state == stateClosed {
+			s.mu.Unlock()
+			return
+		}
+		if len(s.out) == 0 {
+			s.parked = true
+			s.mu.Unlock()
+			select {
+			case <-s.wake:
+				continue
+			case <-s.closed:
+				return
+			}
+		}
+		buf, s.out = s.out, buf[:0]
+		s.mu.Unlock()
+		if err := s.write(buf); err != nil {
+			s.fail(&writeError{err})
+			return
+		}
+		if cap(buf) > keepOutOctets {
+			buf = nil
+		}
+	}
+}
+
+// write hands b to the connection in pieces of at most maxWriteOctets. What
+// was handed counts as written, whether the write succeeds or not.
+func (s *Session) write(b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), maxWriteOctets)
+		s.mu.Lock()
+		if s.state == stateClosed {
+			s.mu.Unlock()
+			return nil
+		}
+		s.handed += uint64(n)
+		s.mu.Unlock()
+		if err := s.conn.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout)); err != nil {
+			return err
+		}
+		s.stats.writes.Add(1)
+		written, err := s.conn.Write(b[:n])
+		s.stats.bytesOut.Add(uint64(written))
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// writeError marks an error of the writing side.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return fmt.Sprintf("write: %v", e.err) }
+func (e *writeError) Unwrap() error { return e.err }
