@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -119,24 +118,28 @@ func backlog(n int) iter.Seq[load.Job] {
 type sample struct {
 	at    time.Time
 	who   rig.Usage
-	total time.Duration
-	redis int64 // commands
+	nats  time.Duration // CPU
+	redis time.Duration // CPU
+	smsc  time.Duration // CPU
+	cmds  int64         // executed by Redis
 }
 
 func (s *stage) sample(ctx context.Context, p *rig.Proc) (sample, error) {
 	out := sample{at: time.Now()}
-	for _, q := range []*rig.Proc{p, s.nats.Proc, s.redis.Proc, s.smsc.Proc} {
+	for q, use := range map[*rig.Proc]func(rig.Usage){
+		p:            func(u rig.Usage) { out.who = u },
+		s.nats.Proc:  func(u rig.Usage) { out.nats = u.CPU },
+		s.redis.Proc: func(u rig.Usage) { out.redis = u.CPU },
+		s.smsc.Proc:  func(u rig.Usage) { out.smsc = u.CPU },
+	} {
 		u, err := q.Usage()
 		if err != nil {
 			return out, err
 		}
-		if q == p {
-			out.who = u
-		}
-		out.total += u.CPU
+		use(u)
 	}
 	var err error
-	out.redis, err = s.redis.CommandsProcessed(ctx)
+	out.cmds, err = s.redis.CommandsProcessed(ctx)
 	return out, err
 }
 
@@ -170,15 +173,19 @@ func (s *stage) watch(ctx context.Context, p *rig.Proc, who string) (*round, err
 		return nil, err
 	}
 	n := float64(s.o.jobs)
-	return &round{
+	res := &round{
 		Who:           who,
 		JobsPerSecond: n / counts.Last.Sub(from.at).Seconds(),
 		Seconds:       counts.Last.Sub(from.at).Seconds(),
 		CPUPerJob:     micros(to.who.CPU-from.who.CPU) / n,
-		TotalPerJob:   micros(to.total-from.total) / n,
-		RedisPerJob:   float64(to.redis-from.redis) / n,
+		NATSPerJob:    micros(to.nats-from.nats) / n,
+		RedisPerJob:   micros(to.redis-from.redis) / n,
+		SMSCPerJob:    micros(to.smsc-from.smsc) / n,
+		Commands:      float64(to.cmds-from.cmds) / n,
 		PeakRSS:       float64(to.who.PeakRSS) / (1 << 20),
-	}, nil
+	}
+	res.TotalPerJob = res.CPUPerJob + res.NATSPerJob + res.RedisPerJob + res.SMSCPerJob
+	return res, nil
 }
 
 // finish waits until every job has its outcome and its receipt, or nothing has
@@ -252,20 +259,10 @@ func (s *stage) audit(ctx context.Context, res *round) error {
 	res.Lost = v.Lost + v.LostReceipts + s.o.jobs - v.Outcomes["submitted"]
 	res.Duplicates = int(stats.Submits) - int(stats.Unique) + v.TwoOutcomes + v.Stray
 	if res.Lost+res.Duplicates > 0 {
-		return keepLog(s.rig.Dir(), res)
+		s.rig.Keep()
+		progress("  logs kept in %s", s.rig.Dir())
 	}
 	return nil
-}
-
-// keepLog copies the contender's log out of the rig, for whoever looks into what went wrong.
-func keepLog(dir string, res *round) error {
-	log, err := os.ReadFile(filepath.Join(dir, res.Who+".log"))
-	if err != nil {
-		return fmt.Errorf("keep log: %w", err)
-	}
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("shortwire-bench-%s-%d.log", res.Who, res.Number))
-	progress("  log kept in %s", path)
-	return os.WriteFile(path, log, 0o600)
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

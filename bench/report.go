@@ -18,9 +18,12 @@ type round struct {
 	Who           string  `json:"who"` // worker or floor
 	JobsPerSecond float64 `json:"jobs_per_s"`
 	Seconds       float64 `json:"seconds"`
-	CPUPerJob     float64 `json:"cpu_us_per_job"`         // of the contender
-	TotalPerJob   float64 `json:"total_cpu_us_per_job"`   // with NATS server, Redis and simulator
-	RedisPerJob   float64 `json:"redis_commands_per_job"` // the harness's own few included
+	CPUPerJob     float64 `json:"cpu_us_per_job"` // of the contender
+	NATSPerJob    float64 `json:"nats_cpu_us_per_job"`
+	RedisPerJob   float64 `json:"redis_cpu_us_per_job"`
+	SMSCPerJob    float64 `json:"smsc_cpu_us_per_job"`
+	TotalPerJob   float64 `json:"total_cpu_us_per_job"`   // the four of them
+	Commands      float64 `json:"redis_commands_per_job"` // the harness's own few included
 	PeakRSS       float64 `json:"rss_mib"`
 	Lost          int     `json:"lost"`
 	Duplicates    int     `json:"duplicates"`
@@ -109,7 +112,7 @@ func ratio(a, b float64) float64 {
 // write writes the table and, if asked to, the line of JSON after it.
 func (r *report) write(w io.Writer, asJSON bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "%d jobs\tjobs/s\tspread\tCPU µs/job\tall CPU µs/job\tRedis/job\tpeak MiB\tlost\tduplicates\t\n", r.Jobs)
+	fmt.Fprintf(t, "%d jobs\tjobs/s\tspread\tCPU µs/job\tNATS µs\tRedis µs\tSMSC µs\tRedis cmds\tpeak MiB\tlost\tduplicates\t\n", r.Jobs)
 	for _, who := range []string{worker, floorName} {
 		rates := r.figures(who, func(x round) float64 { return x.JobsPerSecond })
 		if len(rates) == 0 {
@@ -122,10 +125,17 @@ func (r *report) write(w io.Writer, asJSON bool) error {
 				lost, dup = lost+x.Lost, dup+x.Duplicates
 			}
 		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.0f–%.0f\t%.1f\t%.1f\t%.1f\t%.0f\t%d\t%d\t\n", who,
-			r.median(who, func(x round) float64 { return x.JobsPerSecond }), rates[0], rates[len(rates)-1],
-			r.median(who, func(x round) float64 { return x.CPUPerJob }), r.median(who, func(x round) float64 { return x.TotalPerJob }),
-			r.median(who, func(x round) float64 { return x.RedisPerJob }), peaks[len(peaks)-1], lost, dup)
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f–%.0f\t", who, r.median(who, func(x round) float64 { return x.JobsPerSecond }), rates[0], rates[len(rates)-1])
+		for _, figure := range []func(round) float64{
+			func(x round) float64 { return x.CPUPerJob },
+			func(x round) float64 { return x.NATSPerJob },
+			func(x round) float64 { return x.RedisPerJob },
+			func(x round) float64 { return x.SMSCPerJob },
+			func(x round) float64 { return x.Commands },
+		} {
+			fmt.Fprintf(t, "%.1f\t", r.median(who, figure))
+		}
+		fmt.Fprintf(t, "%.0f\t%d\t%d\t\n", peaks[len(peaks)-1], lost, dup)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -11,7 +11,6 @@ package judge
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 )
 
 // Job is a job that was published.
@@ -34,7 +33,7 @@ type Judge struct {
 	cases    map[string]*file
 	byID     map[string]*message // by message id
 	recorded bool
-	receipts map[string]string // result id by message id and state
+	receipts map[string]string // result id by producer, message id and state
 	resultID map[string]struct{}
 
 	submits   int
@@ -47,16 +46,17 @@ type Judge struct {
 type file struct {
 	job      Job
 	accepted []*message
-	outcomes []outcome // distinct by result id
-	settled  int       // parts with a final receipt, counted once each
-	parts    map[int]struct{}
+	outcomes []outcome        // distinct by result id
+	parts    map[int]struct{} // with a matched final receipt
 }
 
-// message is one message that the SMSC took in.
+// message is one message id: what the SMSC gave it to, and what its receipt says.
 type message struct {
-	job     string
+	job     string // by the SMSC's record; empty when it never gave out the id
 	part    int
 	receipt receiptKind
+	toJob   string // by the receipt
+	toPart  int
 }
 
 type receiptKind uint8
@@ -157,7 +157,7 @@ func (j *Judge) Result(data []byte) error {
 }
 
 func (j *Judge) receipt(r *result) {
-	key := r.MessageID + " " + r.State
+	key := r.Producer + " " + r.MessageID + " " + r.State
 	if first, twice := j.receipts[key]; twice {
 		j.stray = append(j.stray, fmt.Sprintf("receipt %s of message %s came as %s and as %s", r.State, r.MessageID, first, r.ID))
 		return
@@ -172,7 +172,7 @@ func (j *Judge) receipt(r *result) {
 		m.receipt = max(m.receipt, receiptUnmatched)
 		return
 	}
-	m.receipt = receiptMatched
+	m.receipt, m.toJob, m.toPart = receiptMatched, r.JobID, r.Part
 	f := j.cases[r.JobID]
 	if f == nil {
 		j.stray = append(j.stray, fmt.Sprintf("receipt %s of job %q, which nobody published", r.ID, r.JobID))
@@ -182,11 +182,6 @@ func (j *Judge) receipt(r *result) {
 		f.parts = make(map[int]struct{}, f.job.Parts)
 	}
 	f.parts[r.Part] = struct{}{}
-	if m.job == "" {
-		m.job, m.part = r.JobID, r.Part
-	} else if m.job != r.JobID || m.part != r.Part {
-		j.stray = append(j.stray, fmt.Sprintf("receipt %s names job %q part %d, the message was job %q part %d", r.ID, r.JobID, r.Part, m.job, m.part))
-	}
 }
 
 func (j *Judge) message(id string) *message {
@@ -218,14 +213,4 @@ func (j *Judge) Progress() Progress {
 		}
 	}
 	return p
-}
-
-// ids returns the ids of the jobs in order, so that verdicts repeat.
-func (j *Judge) ids() []string {
-	ids := make([]string, 0, len(j.cases))
-	for id := range j.cases {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
 }

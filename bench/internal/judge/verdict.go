@@ -3,6 +3,8 @@ package judge
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 )
 
@@ -45,7 +47,7 @@ func (j *Judge) Verdict() *Verdict {
 	for _, s := range j.stray {
 		v.broke(&v.Stray, "%s", s)
 	}
-	for _, id := range j.ids() {
+	for _, id := range slices.Sorted(maps.Keys(j.cases)) {
 		f := j.cases[id]
 		v.judgeOutcomes(f)
 		if j.recorded {
@@ -55,15 +57,24 @@ func (j *Judge) Verdict() *Verdict {
 			v.judgeReceipts(f)
 		}
 	}
-	for id, m := range j.byID {
-		switch {
-		case m.receipt == receiptMatched:
-			v.Receipts++
-		case m.receipt == receiptUnmatched && m.job == "":
-			v.broke(&v.Stray, "unmatched receipt of message %s, which the SMSC never gave out", id)
-		}
+	for _, id := range slices.Sorted(maps.Keys(j.byID)) {
+		v.judgeMessage(id, j.byID[id], j.recorded)
 	}
 	return v
+}
+
+// judgeMessage holds a receipt against the SMSC's record.
+func (v *Verdict) judgeMessage(id string, m *message, recorded bool) {
+	if m.receipt == receiptMatched {
+		v.Receipts++
+	}
+	switch {
+	case !recorded || m.receipt == receiptNone:
+	case m.job == "":
+		v.broke(&v.Stray, "receipt of message %s, which the SMSC never gave out", id)
+	case m.receipt == receiptMatched && (m.toJob != m.job || m.toPart != m.part):
+		v.broke(&v.Stray, "receipt of message %s names job %s part %d, the message was job %s part %d", id, m.toJob, m.toPart, m.job, m.part)
+	}
 }
 
 // broke counts a broken promise and keeps it as an example.

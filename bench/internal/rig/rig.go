@@ -27,6 +27,7 @@ type Rig struct {
 
 	mu    sync.Mutex
 	procs []*Proc // guarded by mu
+	keep  bool    // guarded by mu
 }
 
 // Open makes an empty rig in a new temporary directory.
@@ -41,17 +42,27 @@ func Open() (*Rig, error) {
 // Dir is the directory of the rig; Close removes it.
 func (r *Rig) Dir() string { return r.dir }
 
+// Keep makes Close leave the directory, for whoever looks into what went wrong.
+func (r *Rig) Keep() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keep = true
+}
+
 // Close kills every process that still runs, waits for each, and removes the directory.
 func (r *Rig) Close() error {
 	r.mu.Lock()
-	procs := r.procs
+	procs, keep := r.procs, r.keep
 	r.procs = nil
 	r.mu.Unlock()
 	var errs []error
 	for _, p := range procs {
 		errs = append(errs, p.Kill())
 	}
-	return errors.Join(append(errs, os.RemoveAll(r.dir))...)
+	if !keep {
+		errs = append(errs, os.RemoveAll(r.dir))
+	}
+	return errors.Join(errs...)
 }
 
 // Subdir makes a directory of that name within the rig, or finds it.

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/bench/internal/judge"
+	"github.com/shortwire-sms/shortwire/bench/internal/load"
+)
+
+// plan is what the seed decides. Moments are shares of the jobs published.
+type plan struct {
+	seed       uint64
+	killAt     float64        // SIGKILL to a worker
+	victim     int            // which of the two
+	replaceAt  float64        // its replacement starts
+	natsAt     float64        // the NATS server is restarted
+	natsSignal syscall.Signal // SIGTERM or SIGKILL
+	redisAt    float64        // Redis stops
+	redisKill  bool           // SIGKILL and a new start; else SIGSTOP and SIGCONT
+}
+
+// redisAway is how long Redis stops.
+const redisAway = 5 * time.Second
+
+func newPlan(seed uint64) plan {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	between := func(lo, hi float64) float64 { return lo + rng.Float64()*(hi-lo) }
+	p := plan{
+		seed:       seed,
+		killAt:     between(0.15, 0.30),
+		victim:     rng.IntN(2),
+		replaceAt:  between(0.35, 0.45),
+		natsAt:     between(0.50, 0.60),
+		natsSignal: syscall.SIGTERM,
+		redisAt:    between(0.65, 0.80),
+		redisKill:  rng.IntN(2) == 0,
+	}
+	if rng.IntN(2) == 0 {
+		p.natsSignal = syscall.SIGKILL
+	}
+	return p
+}
+
+// String tells the plan.
+func (p plan) String() string {
+	redis := "frozen"
+	if p.redisKill {
+		redis = "killed and started again"
+	}
+	return fmt.Sprintf("worker %d is killed at %.0f %% and replaced at %.0f %%, NATS gets %s at %.0f %%, Redis is %s for %s at %.0f %%",
+		p.victim+1, 100*p.killAt, 100*p.replaceAt, p.natsSignal, 100*p.natsAt, redis, redisAway, 100*p.redisAt)
+}
+
+// refusedNumber is one that the simulator refuses with ESME_RINVDSTADR, told by its ending.
+const refusedNumber = "447700900404"
+
+// orders are the jobs of a plan, as they are published and as they are judged:
+// one in ten in three parts, one in five at_most_once, one in a hundred to a
+// number that the SMSC refuses.
+func (p plan) orders(n int) iter.Seq2[load.Job, judge.Job] {
+	return func(yield func(load.Job, judge.Job) bool) {
+		rng := rand.New(rand.NewPCG(p.seed, 2))
+		for i := range n {
+			job, expect := load.Single("c", i), judge.Job{Parts: 1}
+			if rng.IntN(10) == 0 {
+				job, expect.Parts = load.Multipart("c", i, 3), 3
+			}
+			if rng.IntN(5) == 0 {
+				job.Delivery, expect.AtMostOnce = "at_most_once", true
+			}
+			if rng.IntN(100) == 0 {
+				job.To, expect.Refused = refusedNumber, true
+			}
+			expect.ID = job.ID
+			if !yield(job, expect) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shortwire-sms/shortwire/bench/internal/judge"
+	"github.com/shortwire-sms/shortwire/bench/internal/load"
+	"github.com/shortwire-sms/shortwire/bench/internal/rig"
+)
+
+// scene is a running scenario.
+type scene struct {
+	o    options
+	plan plan
+	bin  *rig.Binaries
+	rig  *rig.Rig
+
+	nats    *rig.Server
+	redis   *rig.Server
+	smsc    *rig.SMSC
+	record  string
+	workers []*rig.Proc // alive; owned by the goroutine of the faults until it is joined
+	started int         // workers so far
+	js      jetstream.JetStream
+
+	published atomic.Int64
+	judge     *judge.Judge
+	next      uint64 // sequence of the results stream to read on from
+}
+
+// play runs the scenario and judges it.
+func (s *scene) play(ctx context.Context) (*judge.Verdict, error) {
+	var expect []judge.Job
+	for _, e := range s.plan.orders(s.o.jobs) {
+		expect = append(expect, e)
+	}
+	s.judge, s.next = judge.New(expect), 1
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	nc, js, err := load.Connect(s.nats.URL("nats"))
+	if err != nil {
+		return nil, err
+	}
+	defer nc.Close()
+	s.js = js
+
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.publish(gctx) })
+	g.Go(func() error { return s.faults(gctx) })
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.end(ctx); err != nil {
+		return nil, err
+	}
+	return s.verdict(ctx)
+}
+
+// start begins all processes.
+func (s *scene) start(ctx context.Context) (err error) {
+	if s.nats, err = s.rig.StartNATS(ctx, s.bin.NATS); err != nil {
+		return err
+	}
+	if s.redis, err = s.rig.StartRedis(ctx, s.bin.Redis, rig.LogWrites); err != nil {
+		return err
+	}
+	s.record = filepath.Join(s.rig.Dir(), "smsc.jsonl")
+	// Latency keeps a few hundred messages on the wire, so that faults meet some.
+	s.smsc, err = s.rig.StartSMSC(ctx, s.bin.SMSCSim, "--record", s.record, "--magic", "--receipts", "DELIVRD=100",
+		"--receipt-delay", "200ms", "--latency", "20ms", "--seed", strconv.FormatUint(s.o.seed, 10))
+	if err != nil {
+		return err
+	}
+	config, err := s.config("setup")
+	if err != nil {
+		return err
+	}
+	if err := load.Setup(ctx, s.bin.Shortwire, config); err != nil {
+		return err
+	}
+	for range 2 {
+		w, err := s.worker()
+		if err != nil {
+			return err
+		}
+		s.workers = append(s.workers, w)
+	}
+	return nil
+}
+
+// config writes the configuration of one worker.
+func (s *scene) config(id string) (string, error) {
+	port, err := rig.FreePort()
+	if err != nil {
+		return "", err
+	}
+	return load.Worker{
+		ID: id, NATS: s.nats.URL("nats"), Redis: s.redis.URL("redis") + "/0", SMSC: s.smsc.Addr,
+		Admin: "127.0.0.1:" + strconv.Itoa(port), Binds: 2, Window: 200,
+		ResponseTimeout: 5 * time.Second, ParkingTime: 10 * time.Second,
+	}.Write(s.rig.Dir())
+}
+
+// worker starts one more worker.
+func (s *scene) worker() (*rig.Proc, error) {
+	s.started++
+	id := fmt.Sprintf("worker-%d", s.started)
+	config, err := s.config(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.rig.Start(id, load.Env(), s.bin.Shortwire, "run", "--config", config)
+}
+
+func (s *scene) publish(ctx context.Context) error {
+	jobs := func(yield func(load.Job) bool) {
+		for j := range s.plan.orders(s.o.jobs) {
+			if !yield(j) {
+				return
+			}
+		}
+	}
+	told := time.Now()
+	return load.Publish(ctx, s.js, jobs, float64(s.o.jobs)/s.o.duration.Seconds(), func(n int) {
+		s.published.Store(int64(n))
+		if time.Since(told) > 2*time.Second {
+			told = time.Now()
+			progress("%6d of %d jobs published", n, s.o.jobs)
+		}
+	})
+}
+
+// faults breaks one thing after the other, each when so many jobs are published.
+func (s *scene) faults(ctx context.Context) error {
+	for _, f := range []struct {
+		at   float64
+		what func(context.Context) error
+	}{
+		{s.plan.killAt, s.killWorker},
+		{s.plan.replaceAt, s.replaceWorker},
+		{s.plan.natsAt, s.restartNATS},
+		{s.plan.redisAt, s.stopRedis},
+	} {
+		err := rig.Await(ctx, "the next fault", func(context.Context) error {
+			if n := s.published.Load(); float64(n) < f.at*float64(s.o.jobs) {
+				return fmt.Errorf("%d jobs published", n)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := f.what(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scene) killWorker(context.Context) error {
+	w := s.workers[s.plan.victim]
+	progress("SIGKILL to %s", w.Name())
+	s.workers = append(s.workers[:s.plan.victim], s.workers[s.plan.victim+1:]...)
+	return w.Kill()
+}
+
+func (s *scene) replaceWorker(context.Context) error {
+	w, err := s.worker()
+	if err != nil {
+		return err
+	}
+	progress("%s replaces it", w.Name())
+	s.workers = append(s.workers, w)
+	return nil
+}
+
+func (s *scene) restartNATS(ctx context.Context) error {
+	progress("%s to the NATS server", s.plan.natsSignal)
+	if s.plan.natsSignal == syscall.SIGKILL {
+		if err := s.nats.Kill(); err != nil {
+			return err
+		}
+	} else if _, err := s.nats.Terminate(ctx); err != nil {
+		return err
+	}
+	err := s.nats.Restart(ctx)
+	progress("the NATS server is back")
+	return err
+}
+
+func (s *scene) stopRedis(ctx context.Context) error {
+	away := time.NewTimer(redisAway)
+	defer away.Stop()
+	begin, end := func() error { return s.redis.Signal(syscall.SIGSTOP) }, func() error { return s.redis.Signal(syscall.SIGCONT) }
+	if s.plan.redisKill {
+		begin, end = s.redis.Kill, func() error { return s.redis.Restart(ctx) }
+	}
+	progress("Redis stops")
+	if err := begin(); err != nil {
+		return err
+	}
+	select {
+	case <-away.C:
+	case <-ctx.Done():
+		return errors.Join(context.Cause(ctx), s.redis.Signal(syscall.SIGCONT))
+	}
+	err := end()
+	progress("Redis is back")
+	return err
+}
+
+// settle waits until every job has an outcome, every accepted message its
+// receipt and nothing waits in a stream, or until nothing has come for the
+// stall time: the verdict tells then what is missing.
+func (s *scene) settle(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var before state
+	moved := time.Now()
+	for {
+		now, err := s.look(ctx)
+		if err != nil {
+			return err
+		}
+		if now.done(s.o.jobs) {
+			return nil
+		}
+		if now != before {
+			before, moved = now, time.Now()
+		}
+		progress("%s", now)
+		if time.Since(moved) > s.o.stall {
+			progress("nothing has come for %s", s.o.stall)
+			for _, w := range s.workers {
+				progress("%s", w.Tail(10))
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// state is how far everything is.
+type state struct {
+	judge.Progress
+	accepted int64  // by the SMSC
+	owed     int64  // receipts that the SMSC still keeps
+	waiting  uint64 // jobs in their stream and retries in theirs
+}
+
+func (s *scene) look(ctx context.Context) (st state, err error) {
+	for _, w := range s.workers {
+		select {
+		case <-w.Done():
+			return st, fmt.Errorf("%s ended by itself\n%s", w.Name(), w.Tail(30))
+		default:
+		}
+	}
+	for _, stream := range []string{load.Jobs, load.Retries} {
+		n, err := load.Waiting(ctx, s.js, stream)
+		if err != nil {
+			return st, err
+		}
+		st.waiting += n
+	}
+	stats, err := s.smsc.Stats(ctx)
+	if err != nil {
+		return st, err
+	}
+	st.accepted = stats.Accepted
+	st.owed = stats.Receipts.Due - stats.Receipts.Acked - stats.Receipts.Refused
+	if s.next, err = load.ReadResults(ctx, s.js, s.next, s.judge.Result); err != nil {
+		return st, err
+	}
+	st.Progress = s.judge.Progress()
+	return st, nil
+}
+
+func (st state) done(jobs int) bool {
+	return st.Outcomes >= jobs && int64(st.Receipts) >= st.accepted && st.owed == 0 && st.waiting == 0
+}
+
+// String tells the state.
+func (st state) String() string {
+	return fmt.Sprintf("%d outcomes, %d of %d receipts, %d at the SMSC, %d waiting in streams",
+		st.Outcomes, st.Receipts, st.accepted, st.owed, st.waiting)
+}
+
+// end stops the workers in order, and the simulator so that its record is whole.
+func (s *scene) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 40*time.Second, errors.New("not within 40 s"))
+	defer cancel()
+	for _, w := range s.workers {
+		code, err := w.Terminate(ctx)
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, w.Tail(30))
+		}
+		if code != 0 {
+			return fmt.Errorf("%s ended with code %d after SIGTERM\n%s", w.Name(), code, w.Tail(30))
+		}
+	}
+	_, err := s.smsc.Terminate(ctx)
+	return err
+}
+
+// verdict reads what is left of both records and judges.
+func (s *scene) verdict(ctx context.Context) (*judge.Verdict, error) {
+	if _, err := load.ReadResults(ctx, s.js, s.next, s.judge.Result); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(s.record)
+	if err != nil {
+		return nil, fmt.Errorf("open the simulator's record: %w", err)
+	}
+	defer f.Close()
+	if err := s.judge.ReadRecord(f); err != nil {
+		return nil, err
+	}
+	return s.judge.Verdict(), nil
+}

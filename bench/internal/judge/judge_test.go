@@ -1,0 +1,258 @@
+package judge
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// facts are records of four jobs as they ought to be; tests break one thing each.
+type facts struct {
+	submits []Submit
+	results []string
+}
+
+func jobs() []Job {
+	return []Job{
+		{ID: "one", Parts: 1},
+		{ID: "three", Parts: 3},
+		{ID: "once", Parts: 1, AtMostOnce: true},
+		{ID: "no", Parts: 1, Refused: true},
+	}
+}
+
+func good() facts {
+	return facts{
+		submits: []Submit{
+			{"one", 1, "m1"}, {"three", 1, "m2"}, {"three", 2, "m3"}, {"three", 3, "m4"}, {"once", 1, "m5"}, {"no", 1, ""},
+		},
+		results: []string{
+			submitted("one", "", "m1"), submitted("three", "", "m2", "m3", "m4"), submitted("once", "", "m5"),
+			`{"id":"no.o","kind":"failed","job_id":"no","producer":"p","code":"rejected"}`,
+			receipt("one", 1, "m1"), receipt("three", 1, "m2"), receipt("three", 2, "m3"), receipt("three", 3, "m4"), receipt("once", 1, "m5"),
+		},
+	}
+}
+
+func submitted(job, more string, ids ...string) string {
+	parts := make([]string, len(ids))
+	for i, id := range ids {
+		parts[i] = fmt.Sprintf(`{"number":%d,"message_id":%q}`, i+1, id)
+	}
+	return fmt.Sprintf(`{"id":"%s.o","kind":"submitted","job_id":%q,"producer":"p","parts":[%s]%s}`, job, job, strings.Join(parts, ","), more)
+}
+
+func receipt(job string, part int, id string) string {
+	return fmt.Sprintf(`{"id":"%s.r","kind":"receipt","job_id":%q,"producer":"p","message_id":%q,"part":%d,"state":"DELIVERED","final":true}`, id, job, id, part)
+}
+
+func unmatched(id string) string {
+	return fmt.Sprintf(`{"id":"%s.u","kind":"receipt","producer":"_unmatched","message_id":%q,"state":"DELIVERED","final":true}`, id, id)
+}
+
+const inDoubt = `,"possible_duplicate":true`
+
+func (f *facts) replace(t *testing.T, old, with string) {
+	t.Helper()
+	for i, r := range f.results {
+		if r == old {
+			f.results[i] = with
+			return
+		}
+	}
+	t.Fatalf("no result %s to replace", old)
+}
+
+func (f *facts) drop(t *testing.T, old string) {
+	f.replace(t, old, f.results[len(f.results)-1])
+	f.results = f.results[:len(f.results)-1]
+}
+
+func (f facts) judge(t *testing.T, order func(submits, results func())) *Verdict {
+	t.Helper()
+	j := New(jobs())
+	order(func() {
+		for _, s := range f.submits {
+			j.Submit(s)
+		}
+	}, func() {
+		for _, r := range f.results {
+			if err := j.Result([]byte(r)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	return j.Verdict()
+}
+
+// broken is the part of a verdict that must be 0.
+type broken struct{ Lost, LostReceipts, TwoOutcomes, DupNotAllowed, Orphaned, FalseClaims, Stray int }
+
+func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*testing.T, *facts)
+		want   broken
+	}{
+		"nothing is broken": {func(*testing.T, *facts) {}, broken{}},
+		"a job without outcome": {
+			func(t *testing.T, f *facts) { f.drop(t, submitted("one", "", "m1")) }, broken{Lost: 1},
+		},
+		"a part without receipt": {
+			func(t *testing.T, f *facts) { f.drop(t, receipt("three", 2, "m3")) }, broken{LostReceipts: 1},
+		},
+		"two outcomes of the same kind": {
+			func(_ *testing.T, f *facts) {
+				f.results = append(f.results, strings.Replace(submitted("one", "", "m1"), "one.o", "one.o2", 1))
+			}, broken{TwoOutcomes: 1},
+		},
+		"two outcomes that contradict each other": {
+			func(_ *testing.T, f *facts) {
+				f.results = append(f.results, `{"id":"one.f","kind":"failed","job_id":"one","producer":"p","parts":[{"message_id":"m1"}]}`)
+			}, broken{TwoOutcomes: 1},
+		},
+		"an outcome repeated under its id is at-least-once": {
+			func(_ *testing.T, f *facts) { f.results = append(f.results, f.results...) }, broken{},
+		},
+		"a duplicate that nobody was told of": {
+			func(_ *testing.T, f *facts) {
+				f.submits = append(f.submits, Submit{"one", 1, "m9"}, Submit{"one", 1, "m10"})
+				f.results = append(f.results, receipt("one", 1, "m9"), receipt("one", 1, "m10"))
+			}, broken{DupNotAllowed: 2},
+		},
+		"a duplicate that the result admits": {
+			func(t *testing.T, f *facts) {
+				f.submits = append(f.submits, Submit{"three", 2, "m9"})
+				f.replace(t, submitted("three", "", "m2", "m3", "m4"), submitted("three", inDoubt, "m2", "m9", "m4"))
+				f.drop(t, receipt("three", 2, "m3"))
+				f.results = append(f.results, receipt("three", 2, "m9"), unmatched("m3"))
+			}, broken{},
+		},
+		"a duplicate of an at_most_once job, admitted or not": {
+			func(t *testing.T, f *facts) {
+				f.submits = append(f.submits, Submit{"once", 1, "m9"})
+				f.replace(t, submitted("once", "", "m5"), submitted("once", inDoubt, "m9"))
+				f.results = append(f.results, receipt("once", 1, "m9"))
+			}, broken{DupNotAllowed: 1},
+		},
+		"a refused attempt before the accepted one is no duplicate": {
+			func(_ *testing.T, f *facts) { f.submits = append(f.submits, Submit{"one", 1, ""}) }, broken{},
+		},
+		"an uncertain job may have an unmatched receipt": {
+			func(t *testing.T, f *facts) {
+				f.replace(t, submitted("once", "", "m5"), `{"id":"once.u","kind":"uncertain","job_id":"once","producer":"p"}`)
+				f.replace(t, receipt("once", 1, "m5"), unmatched("m5"))
+			}, broken{},
+		},
+		"an unmatched receipt of a job that was never in doubt": {
+			func(t *testing.T, f *facts) { f.replace(t, receipt("one", 1, "m1"), unmatched("m1")) }, broken{Orphaned: 1},
+		},
+		"an unmatched receipt of a message that never was": {
+			func(_ *testing.T, f *facts) { f.results = append(f.results, unmatched("m99")) }, broken{Stray: 1},
+		},
+		"a receipt joined to the wrong job": {
+			func(t *testing.T, f *facts) { f.replace(t, receipt("one", 1, "m1"), receipt("once", 1, "m1")) }, broken{Stray: 1},
+		},
+		"a receipt joined to the wrong part": {
+			func(t *testing.T, f *facts) { f.replace(t, receipt("three", 2, "m3"), receipt("three", 1, "m3")) }, broken{Stray: 1},
+		},
+		"a receipt under two ids": {
+			func(_ *testing.T, f *facts) {
+				f.results = append(f.results, strings.Replace(receipt("one", 1, "m1"), "m1.r", "m1.r2", 1))
+			}, broken{Stray: 1},
+		},
+		"a result of a job that nobody published": {
+			func(_ *testing.T, f *facts) { f.results = append(f.results, submitted("ghost", "")) }, broken{Stray: 1},
+		},
+		"a submit of a job that nobody published": {
+			func(_ *testing.T, f *facts) { f.submits = append(f.submits, Submit{"ghost", 1, ""}) }, broken{Stray: 1},
+		},
+		"submitted, though the SMSC never accepted it": {
+			func(t *testing.T, f *facts) {
+				f.submits = f.submits[1:]
+				f.drop(t, receipt("one", 1, "m1"))
+			}, broken{FalseClaims: 1},
+		},
+		"submitted with a part missing": {
+			func(t *testing.T, f *facts) {
+				f.replace(t, submitted("three", "", "m2", "m3", "m4"), submitted("three", "", "m2", "m3"))
+			}, broken{FalseClaims: 1},
+		},
+		"a refused number that is submitted": {
+			func(t *testing.T, f *facts) {
+				f.submits[5].MessageID = "m6"
+				f.replace(t, `{"id":"no.o","kind":"failed","job_id":"no","producer":"p","code":"rejected"}`, submitted("no", "", "m6"))
+				f.results = append(f.results, receipt("no", 1, "m6"))
+			}, broken{FalseClaims: 1},
+		},
+		"failed, though the SMSC accepted it": {
+			func(t *testing.T, f *facts) {
+				f.replace(t, submitted("one", "", "m1"), `{"id":"one.o","kind":"failed","job_id":"one","producer":"p","code":"unavailable"}`)
+			}, broken{FalseClaims: 1},
+		},
+		"failed with the accepted part named": {
+			func(t *testing.T, f *facts) {
+				f.replace(t, submitted("one", "", "m1"), `{"id":"one.o","kind":"failed","job_id":"one","producer":"p","code":"rejected","parts":[{"message_id":"m1"}]}`)
+			}, broken{},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := good()
+			c.change(t, &f)
+			for _, order := range []func(submits, results func()){
+				func(submits, results func()) { submits(); results() },
+				func(submits, results func()) { results(); submits() },
+			} {
+				v := f.judge(t, order)
+				got := broken{v.Lost, v.LostReceipts, v.TwoOutcomes, v.DupNotAllowed, v.Orphaned, v.FalseClaims, v.Stray}
+				if d := cmp.Diff(c.want, got); d != "" {
+					t.Errorf("verdict (-want +got):\n%s%s", d, strings.Join(v.Examples, "\n"))
+				}
+				if (v.Broken() > 0) != (len(v.Examples) > 0) {
+					t.Errorf("%d broken promises, %d examples", v.Broken(), len(v.Examples))
+				}
+			}
+		})
+	}
+}
+
+func TestWithoutTheRecordOfTheSMSCEveryPartOfASubmittedJobNeedsItsReceipt(t *testing.T) {
+	t.Parallel()
+	f := good()
+	f.submits = nil
+	f.drop(t, receipt("three", 3, "m4"))
+	v := f.judge(t, func(_, results func()) { results() })
+	if v.LostReceipts != 1 || v.Broken() != 1 {
+		t.Errorf("%d lost receipts and %d broken promises, want 1 and 1: %v", v.LostReceipts, v.Broken(), v.Examples)
+	}
+}
+
+func TestRecordIsReadByPartAndJob(t *testing.T) {
+	t.Parallel()
+	b64 := base64.StdEncoding.EncodeToString
+	record := strings.Join([]string{
+		`{"ev":"bind","bind":1}`,
+		`{"ev":"submit","esm_class":0,"short_message":"` + b64([]byte("one is your code")) + `","message_id":"m1"}`,
+		`{"ev":"submit","esm_class":64,"short_message":"` + b64([]byte("\x05\x00\x03\x2a\x03\x02three terms")) + `","message_id":"m3"}`,
+		`{"ev":"submit","esm_class":64,"short_message":"` + b64([]byte("\x06\x08\x04\x2a\x2b\x03\x03three terms")) + `","message_id":"m4"}`,
+		`{"ev":"receipt","message_id":"m1"}`,
+	}, "\n") + "\n"
+	j := New(jobs())
+	if err := j.ReadRecord(strings.NewReader(record)); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for id, m := range j.byID {
+		got[id] = fmt.Sprint(m.job, " ", m.part)
+	}
+	if d := cmp.Diff(map[string]string{"m1": "one 1", "m3": "three 2", "m4": "three 3"}, got); d != "" {
+		t.Errorf("messages (-want +got):\n%s", d)
+	}
+	if err := New(jobs()).ReadRecord(strings.NewReader(record + `{"ev":"sub`)); err == nil {
+		t.Error("a record that ends within a line was read without an error")
+	}
+}

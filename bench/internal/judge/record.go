@@ -1,0 +1,75 @@
+package judge
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// line is what the judge reads of a line of the simulator's record.
+type line struct {
+	Event        string `json:"ev"`
+	ESMClass     uint8  `json:"esm_class"`
+	ShortMessage []byte `json:"short_message"`
+	MessageID    string `json:"message_id"`
+}
+
+// ReadRecord reads the simulator's record, JSON lines, and adds each submit_sm.
+func (j *Judge) ReadRecord(r io.Reader) error {
+	rd := bufio.NewReaderSize(r, 1<<20)
+	for n := 1; ; n++ {
+		b, err := rd.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(b) == 0 {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("line %d of the record: %w", n, err)
+		}
+		var l line
+		if err := json.Unmarshal(b, &l); err != nil {
+			return fmt.Errorf("line %d of the record: %w", n, err)
+		}
+		if l.Event != "submit" {
+			continue
+		}
+		part, text, err := userData(l.ESMClass, l.ShortMessage)
+		if err != nil {
+			return fmt.Errorf("line %d of the record: %w", n, err)
+		}
+		id, _, _ := bytes.Cut(text, []byte(" "))
+		j.Submit(Submit{Job: string(id), Part: part, MessageID: l.MessageID})
+	}
+}
+
+// udhi says that the user data begins with a header (SMPP 3.4 §5.2.12).
+const udhi = 0x40
+
+// userData splits user data into the number of its part, 1 when it is not
+// concatenated, and its text (3GPP TS 23.040 §9.2.3.24.1 and .8).
+func userData(esmClass uint8, b []byte) (part int, text []byte, err error) {
+	if esmClass&udhi == 0 {
+		return 1, b, nil
+	}
+	if len(b) == 0 || len(b) < 1+int(b[0]) {
+		return 0, nil, errors.New("user data header longer than the message")
+	}
+	header, text := b[1:1+b[0]], b[1+b[0]:]
+	for len(header) >= 2 {
+		id, size := header[0], int(header[1])
+		if len(header) < 2+size {
+			break
+		}
+		value := header[2 : 2+size]
+		switch {
+		case id == 0x00 && size == 3: // 8-bit reference, total, number
+			return int(value[2]), text, nil
+		case id == 0x08 && size == 4: // 16-bit reference, total, number
+			return int(value[3]), text, nil
+		}
+		header = header[2+size:]
+	}
+	return 0, nil, errors.New("user data header without concatenation")
+}
