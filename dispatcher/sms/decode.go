@@ -100,6 +100,9 @@ const opDecode = "decode job"
 
 // syntaxFault says where the JSON ends to be JSON, without its content.
 func syntaxFault(data []byte) string {
+	if len(data) == 0 {
+		return ", is empty"
+	}
 	var syntax *json.SyntaxError
 	var any json.RawMessage
 	if err := json.Unmarshal(data, &any); errors.As(err, &syntax) {
@@ -292,7 +295,7 @@ func (d *jobDecoder) tlvs(field string, raw []byte) []JobTLV {
 	if !d.is("an array", field, raw) {
 		return nil
 	}
-	tlvs := []JobTLV{}
+	var tlvs []JobTLV
 	for element := range elements(raw) {
 		if len(tlvs) == maxTLVs {
 			d.faults.add(field, "must be at most %d", maxTLVs)
