@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -112,12 +113,12 @@ func syntaxFault(data []byte) string {
 }
 
 func (d *jobDecoder) member(quoted, raw []byte) {
-	name, ok := unquote(quoted)
-	i := slices.Index(jobFields[:], name)
-	if i < 0 || !ok {
-		d.faults = append(d.faults, unknownField("", name, jobFields[:]))
+	i := fieldIndex(jobFields[:], quoted)
+	if i < 0 {
+		d.faults = append(d.faults, unknownField("", quoted, jobFields[:]))
 		return
 	}
+	name := jobFields[i]
 	if d.seen&(1<<i) != 0 {
 		d.faults.add(name, "must be given once")
 		return
@@ -228,24 +229,19 @@ func (d *jobDecoder) integer(field string, raw []byte, limit int) int {
 	if !d.is("a number", field, raw) {
 		return 0
 	}
-	literal := string(raw)
-	n, err := strconv.Atoi(literal)
-	switch {
-	case strings.ContainsAny(literal, ".eE"):
-		d.faults.add(field, "must be a whole number 0..%d%s", limit, isNumber(literal))
-	case err != nil || n < 0 || n > limit:
-		d.faults.add(field, "must be 0..%d%s", limit, isNumber(literal))
-	default:
+	n, err := strconv.Atoi(string(raw))
+	if err == nil && n >= 0 && n <= limit {
 		return n
 	}
-	return 0
-}
-
-func isNumber(literal string) string {
-	if len(literal) > maxSenderDigits {
-		return "" // it may be somebody's, in the wrong field
+	whole, is := "", ""
+	if bytes.ContainsAny(raw, ".eE") {
+		whole = "a whole number "
 	}
-	return ", is " + literal
+	if len(raw) <= maxSenderDigits { // a longer one may be somebody's, in the wrong field
+		is = ", is " + string(raw)
+	}
+	d.faults.add(field, "must be %s0..%d%s", whole, limit, is)
+	return 0
 }
 
 func (d *jobDecoder) octetPtr(field string, raw []byte) *uint8 {
@@ -314,12 +310,12 @@ func (d *jobDecoder) tlv(path string, raw []byte) (tlv JobTLV) {
 	}
 	seen := [len(tlvFields)]bool{}
 	for quoted, value := range members(raw) {
-		name, ok := unquote(quoted)
-		i := slices.Index(tlvFields[:], name)
-		if i < 0 || !ok {
-			d.faults = append(d.faults, unknownField(path+".", name, tlvFields[:]))
+		i := fieldIndex(tlvFields[:], quoted)
+		if i < 0 {
+			d.faults = append(d.faults, unknownField(path+".", quoted, tlvFields[:]))
 			continue
 		}
+		name := tlvFields[i]
 		field := path + "." + name
 		if seen[i] {
 			d.faults.add(field, "must be given once")
@@ -349,9 +345,24 @@ func (d *jobDecoder) hex(field string, raw []byte) HexBytes {
 	return b
 }
 
+// fieldIndex finds a member's name among the known ones, -1 when it is not.
+func fieldIndex(known []string, quoted []byte) int {
+	for i, k := range known {
+		if string(quoted[1:len(quoted)-1]) == k {
+			return i
+		}
+	}
+	if !bytes.ContainsRune(quoted, '\\') {
+		return -1
+	}
+	name, _ := unquote(quoted)
+	return slices.Index(known, name)
+}
+
 // unknownField names a field that is not in the contract, unless the name looks
 // like content that went astray.
-func unknownField(path, name string, known []string) Fault {
+func unknownField(path string, quoted []byte, known []string) Fault {
+	name, _ := unquote(quoted)
 	shown := name
 	if len(name) > 40 || digits(name) > maxSenderDigits || strings.ContainsFunc(name, notFieldRune) || name == "" {
 		shown = "?"
@@ -365,5 +376,5 @@ func unknownField(path, name string, known []string) Fault {
 }
 
 func notFieldRune(r rune) bool {
-	return r > 0x7E || !isAlnum(byte(r)) && !strings.ContainsRune("_-.$@", r)
+	return r > '~' || !isAlnum(byte(r)) && !strings.ContainsRune("_-.$@", r)
 }
