@@ -256,7 +256,13 @@ func (s *stage) audit(ctx context.Context, res *round) error {
 	for _, e := range v.Examples {
 		progress("  broken: %s", e)
 	}
-	res.Lost = v.Lost + v.LostReceipts + s.o.jobs - v.Outcomes["submitted"]
+	res.Lost = v.Lost + v.LostReceipts
+	for kind, n := range v.Outcomes {
+		if kind != "submitted" { // nothing here gives a reason for it
+			progress("  broken: %d jobs are %s", n, kind)
+			res.Lost += n
+		}
+	}
 	res.Duplicates = int(stats.Submits) - int(stats.Unique) + v.TwoOutcomes + v.Stray
 	if res.Lost+res.Duplicates > 0 {
 		s.rig.Keep()

@@ -110,22 +110,26 @@ func Run(ctx context.Context, cfg Config) error {
 // loops runs the read and write loops of Redis and the binds until ctx ends.
 func (f *floor) loops(ctx context.Context) error {
 	conns := []net.Conn{f.redis.w.conn}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return f.redis.w.run(ctx) })
+	g, loops := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.redis.w.run(loops) })
 	g.Go(f.redis.readLoop)
 	for _, b := range f.binds {
 		conns = append(conns, b.w.conn)
-		g.Go(func() error { return b.w.run(ctx) })
+		g.Go(func() error { return b.w.run(loops) })
 		g.Go(b.readLoop)
 	}
 	g.Go(func() error {
-		<-ctx.Done()
+		<-loops.Done()
 		for _, c := range conns {
 			c.Close()
 		}
-		return context.Cause(ctx)
+		return context.Cause(loops)
 	})
-	return g.Wait()
+	err := g.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // the loops only say that their connection was closed
+	}
+	return err
 }
 
 // consume pulls jobs as JETSTREAM.md's configuration of a worker does.

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,21 +36,18 @@ func Build(ctx context.Context) (*Binaries, error) {
 	}
 	b := &Binaries{Redis: redis, dir: dir}
 	for _, p := range []struct {
-		pkg string
-		out *string
+		pkg, name string
+		out       *string
 	}{
-		{"./cmd/shortwire", &b.Shortwire},
-		{"./cmd/smscsim", &b.SMSCSim},
-		{"github.com/nats-io/nats-server/v2", &b.NATS},
+		{"./cmd/shortwire", "shortwire", &b.Shortwire},
+		{"./cmd/smscsim", "smscsim", &b.SMSCSim},
+		{"github.com/nats-io/nats-server/v2", "nats-server", &b.NATS},
 	} {
-		*p.out = filepath.Join(dir, strings.TrimSuffix(filepath.Base(p.pkg), "v2"))
-		if p.out == &b.NATS {
-			*p.out = filepath.Join(dir, "nats-server")
-		}
+		*p.out = filepath.Join(dir, p.name)
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", *p.out, p.pkg)
 		cmd.Dir = root
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build %s: %w\n%s%w", p.pkg, err, out, b.Remove())
+			return nil, errors.Join(fmt.Errorf("build %s: %w\n%s", p.pkg, err, out), b.Remove())
 		}
 	}
 	return b, nil
