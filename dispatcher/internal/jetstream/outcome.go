@@ -1,0 +1,228 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"github.com/shortwire-sms/shortwire/dispatcher"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+var (
+	_ dispatcher.Publisher = (*Client)(nil)
+	_ dispatcher.Retrier   = (*Client)(nil)
+	_ dispatcher.Morgue    = (*Client)(nil)
+)
+
+// Headers of a dead letter.
+const (
+	headerReason    = "Shortwire-Reason"
+	headerCode      = "Shortwire-Code"
+	headerAttempts  = "Shortwire-Attempts"
+	headerJobID     = "Shortwire-Job-Id"
+	headerSubject   = "Shortwire-Subject"   // where the job was published
+	headerStatus    = "Shortwire-Status"    // command_status, 0x%08X
+	headerTime      = "Shortwire-Time"      // RFC 3339
+	headerTruncated = "Shortwire-Truncated" // original size in octets: the job left no room for these headers
+)
+
+// Headers of a schedule (nats-server 2.12, ADR-51). When it fires, the server
+// stores the message under the target without them and without Nats-Msg-Id,
+// and removes the schedule.
+const (
+	headerSchedule       = "Nats-Schedule"
+	headerScheduleTarget = "Nats-Schedule-Target"
+)
+
+// maxReason bounds Shortwire-Reason, in octets.
+const maxReason = 1024
+
+// Publish implements dispatcher.Publisher.
+func (c *Client) Publish(ctx context.Context, r *sms.Result) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode result: %w", err)
+	}
+	return c.pub.durable(ctx, &nats.Msg{
+		Subject: c.subjects.Results(r.Producer, r.Route, r.Kind),
+		Header:  nats.Header{headerMsgID: {r.ID}},
+		Data:    data,
+	})
+}
+
+// PublishInbound stores a mobile-originated message, like Publish.
+func (c *Client) PublishInbound(ctx context.Context, in *sms.Inbound) error {
+	data, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encode inbound message: %w", err)
+	}
+	id := in.ID
+	if id == "" {
+		id = nuid.Next()
+	}
+	return c.pub.durable(ctx, &nats.Msg{
+		Subject: c.subjects.Inbound(in.Route),
+		Header:  nats.Header{headerMsgID: {id}},
+		Data:    data,
+	})
+}
+
+// Schedule implements dispatcher.Retrier. The server fires a quarter of a
+// second after At at the latest, and never before.
+//
+// Every call has a subject and an id of its own. The subject, because there is
+// one schedule for each and a later one would replace it; the id, because the
+// same job may be scheduled again with the same attempt number, and a schedule
+// that was dropped as a duplicate would be a lost job.
+func (c *Client) Schedule(ctx context.Context, r dispatcher.Retry) error {
+	origin, id := r.Of.Origin(), nuid.Next()
+	h := userHeaders(r.Of)
+	h[headerMsgID] = []string{id}
+	h[headerSchedule] = []string{"@at " + r.At.UTC().Format(time.RFC3339Nano)}
+	h[headerScheduleTarget] = []string{c.subjects.RetryDue(origin)}
+	h[headerAttempt] = []string{strconv.Itoa(r.Attempt)}
+	if r.Doubt {
+		h[headerDoubt] = []string{"true"}
+	}
+	err := c.pub.durable(ctx, &nats.Msg{
+		Subject: c.subjects.RetryAt(origin.Route, sms.JobKey(origin.Producer, r.JobID)+"."+id),
+		Header:  h,
+		Data:    r.Of.Data(),
+	})
+	if err != nil {
+		return fmt.Errorf("schedule retry: %w", err)
+	}
+	return nil
+}
+
+// Bury implements dispatcher.Morgue. A job that leaves no room for the
+// headers under the server's max_payload is cut and marked as such.
+func (c *Client) Bury(ctx context.Context, d dispatcher.DeadLetter) error {
+	origin := d.Of.Origin()
+	h := userHeaders(d.Of)
+	h[headerMsgID] = []string{deadID(d.Of)}
+	h[headerReason] = []string{truncate(d.Reason, maxReason)}
+	h[headerCode] = []string{string(d.Code)}
+	h[headerAttempts] = []string{strconv.Itoa(d.Of.Attempt())}
+	h[headerSubject] = []string{c.jobSubject(d.Of)}
+	h[headerTime] = []string{time.Now().UTC().Format(time.RFC3339Nano)}
+	if d.JobID != "" {
+		h[headerJobID] = []string{d.JobID}
+	}
+	if d.Status != 0 {
+		h[headerStatus] = []string{fmt.Sprintf("0x%08X", d.Status)}
+	}
+	msg := &nats.Msg{Subject: c.subjects.Dead(origin.Route), Header: h, Data: d.Of.Data()}
+	err := c.pub.durable(ctx, msg)
+	if errors.Is(err, ErrTooLarge) {
+		h[headerTruncated] = []string{strconv.Itoa(len(msg.Data))}
+		const room = 128 // for the framing of the headers
+		msg.Data = msg.Data[:max(0, min(len(msg.Data), int(c.out.MaxPayload())-headerOctets(h)-room))]
+		err = c.pub.durable(ctx, msg)
+	}
+	if err != nil {
+		return fmt.Errorf("bury job: %w", err)
+	}
+	return nil
+}
+
+// PublishJob publishes a job as a producer does, once its id is the
+// Nats-Msg-Id. duplicate says that the stream had a message of that id within
+// its dedup window and dropped this one; it is false when the answer to an
+// earlier attempt of this call was lost, since that may be the message it had.
+// It does not wait for room: the error
+// is ErrStreamFull when the producer's share of the lane, or the stream, is
+// full, and ErrNoStream when route or lane are unknown to the server.
+func (c *Client) PublishJob(ctx context.Context, origin sms.Origin, job []byte, id string) (duplicate bool, err error) {
+	msg := &nats.Msg{Subject: c.subjects.Jobs(origin), Header: nats.Header{headerMsgID: {id}}, Data: job}
+	for first := true; ; first = false {
+		a, err := c.pub.attempt(ctx, msg)
+		switch {
+		case err == nil:
+			return a.duplicate && first, nil
+		case ctx.Err() == nil && passing(err) && !errors.Is(err, ErrNoStream) && !errors.Is(err, ErrStreamFull):
+			if err := c.pub.pause(ctx, firstPause); err != nil {
+				return false, fmt.Errorf("publish job to %s: %w", msg.Subject, err)
+			}
+			continue
+		}
+		hint := ""
+		switch {
+		case errors.Is(err, ErrNoStream):
+			hint = "; is the route configured and set up (shortwire setup --config F)?"
+		case errors.Is(err, ErrStreamFull):
+			hint = "; try again when the workers have caught up"
+		}
+		return false, fmt.Errorf("publish job to %s: %w%s", msg.Subject, err, hint)
+	}
+}
+
+// userHeaders copies what the producer sent along, traceparent among it. The
+// headers of NATS and our own are about one delivery only.
+func userHeaders(of dispatcher.Delivery) nats.Header {
+	h := make(nats.Header, 10)
+	d, ours := of.(*delivery)
+	if !ours {
+		if v := of.Header("traceparent"); v != "" {
+			h["traceparent"] = []string{v}
+		}
+		return h
+	}
+	for k, v := range d.msg.Header {
+		if !hasPrefixFold(k, "Nats-") && !hasPrefixFold(k, "Shortwire-") {
+			h[k] = v
+		}
+	}
+	return h
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// jobSubject is where the job was first published.
+func (c *Client) jobSubject(of dispatcher.Delivery) string {
+	if d, ours := of.(*delivery); ours && !d.from.retries {
+		return d.msg.Subject
+	}
+	return c.subjects.Jobs(of.Origin())
+}
+
+// deadID is the same for every delivery of one stored message, so that a job
+// that was buried and not acked is not buried twice. The time tells messages
+// of a stream from those of its successor with the same name.
+func deadID(of dispatcher.Delivery) string {
+	if d, ours := of.(*delivery); ours {
+		if m, err := d.msg.Metadata(); err == nil {
+			return fmt.Sprintf("%s.%d.%d", m.Stream, m.Sequence.Stream, m.Timestamp.UnixNano())
+		}
+	}
+	return nuid.Next()
+}
+
+// truncate cuts s to at most n octets, between runes.
+func truncate(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
+
+// headerOctets is the size of the headers on the wire, less a constant.
+func headerOctets(h nats.Header) int {
+	n := 0
+	for k, vs := range h {
+		for _, v := range vs {
+			n += len(k) + len(v) + len(": \r\n")
+		}
+	}
+	return n
+}
