@@ -81,7 +81,7 @@ func (s *scene) start(ctx context.Context) (err error) {
 	}
 	s.record = filepath.Join(s.rig.Dir(), "smsc.jsonl")
 	// Latency keeps a few hundred messages on the wire, so that faults meet some.
-	s.smsc, err = s.rig.StartSMSC(ctx, s.bin.SMSCSim, "--record", s.record, "--magic", "--receipts", "DELIVRD=100",
+	s.smsc, err = s.rig.StartSMSC(ctx, s.bin.SMSCSim, "--record", s.record, "--magic", "--receipts", "DELIVRD=100", "--receipt-via", "any",
 		"--receipt-delay", "200ms", "--latency", "20ms", "--seed", strconv.FormatUint(s.o.seed, 10))
 	if err != nil {
 		return err
