@@ -33,12 +33,13 @@ type NATSConfig struct {
 	Password      Secret `yaml:"-"`                    // what Load found there
 	SubjectPrefix string `yaml:"subject_prefix"`       // one token [A-Za-z0-9_-]{1,32}. Default sms
 	Replicas      int    `yaml:"replicas"`             // of every stream: 1, 3 or 5. Default 1
+	JobsMaxBytes  int64  `yaml:"jobs_max_bytes"`       // octets of one route's jobs, reserved on the server's disk, 1 MiB..1 PiB; -1 means no limit. Default 2147483648
 	JobsMax       int64  `yaml:"jobs_max_per_subject"` // jobs waiting per lane and producer before publishing is refused, 1..1e9. Default 5000000
 }
 
 // RedisConfig says where the ledger and the correlation are kept.
 type RedisConfig struct {
-	URL          string `yaml:"url"`           // redis://host:port/db, rediss:// or unix://, without a password. Default redis://127.0.0.1:6379/0
+	URL          string `yaml:"url"`           // redis://host:port/db, rediss:// or unix://, also redis+sentinel:// and redis+cluster://, without a password. Default redis://127.0.0.1:6379/0
 	PasswordEnv  string `yaml:"password_env"`  // environment variable with the password. Default none
 	PasswordFile string `yaml:"password_file"` // or file with it. Default none
 	Password     Secret `yaml:"-"`             // what Load found there
@@ -76,8 +77,7 @@ type RouteConfig struct {
 	Lanes            LanesConfig     `yaml:"lanes"`             // weights
 	EnquireLink      time.Duration   `yaml:"enquire_link"`      // silence before the peer is asked for life, 100ms..1h. Default 30s
 	ResponseTimeout  time.Duration   `yaml:"response_timeout"`  // for submit_sm_resp, 100ms..1h; afterwards the part is in doubt. Default 60s
-	BindTimeout      time.Duration   `yaml:"bind_timeout"`      // connect, TLS and bind_resp together, 100ms..5m. Default 30s
-	ReceiptWorkers   int             `yaml:"receipt_workers"`   // deliver_sm of one bind worked on at once, 1..100000. Default 1000
+	BindTimeout      time.Duration   `yaml:"bind_timeout"`      // for bind_resp once connected, 100ms..5m. Default 30s
 	Source           SourceConfig    `yaml:"source"`            // sender of jobs that name none
 	Receipt          sms.ReceiptMode `yaml:"receipt"`           // final, failure, all or none: for jobs that do not say. Default final
 	MessageID        MessageIDConfig `yaml:"message_id"`        // how ids of responses and receipts become the same
@@ -146,7 +146,7 @@ const (
 )
 
 func (c *NATSConfig) setDefaults() {
-	*c = NATSConfig{URL: "nats://127.0.0.1:4222", SubjectPrefix: "sms", Replicas: 1, JobsMax: 5_000_000}
+	*c = NATSConfig{URL: "nats://127.0.0.1:4222", SubjectPrefix: "sms", Replicas: 1, JobsMax: 5_000_000, JobsMaxBytes: 2 << 30}
 }
 
 func (c *RedisConfig) setDefaults() { *c = RedisConfig{URL: "redis://127.0.0.1:6379/0"} }
@@ -164,7 +164,6 @@ func (c *RouteConfig) setDefaults() {
 		EnquireLink:      30 * time.Second,
 		ResponseTimeout:  60 * time.Second,
 		BindTimeout:      30 * time.Second,
-		ReceiptWorkers:   1000,
 		Receipt:          sms.ReceiptFinal,
 		Concat:           ConcatUDH8,
 		CorrelationTTL:   192 * time.Hour,

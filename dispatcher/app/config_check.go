@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/receipts"
 )
 
 // config checks everything and completes the defaults that depend on
@@ -51,10 +52,18 @@ func (c *checker) nats(n *NATSConfig) {
 		c.wrong("nats.replicas", "must be 1, 3 or 5, is %d", n.Replicas)
 	}
 	within(c, "nats.jobs_max_per_subject", n.JobsMax, 1, 1_000_000_000)
+	if n.JobsMaxBytes != -1 {
+		within(c, "nats.jobs_max_bytes", n.JobsMaxBytes, 1<<20, 1<<50)
+	}
 }
 
 func (c *checker) redis(r *RedisConfig) {
-	c.url("redis.url", r.URL, "redis", "rediss", "unix")
+	c.url("redis.url", r.URL, "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+	if client, err := receipts.Connect(r.URL); err != nil {
+		c.wrong("redis.url", "%s", strings.TrimPrefix(err.Error(), "redis url: "))
+	} else {
+		_ = client.Close() // nothing was opened
+	}
 	r.Password = c.password("redis", r.PasswordEnv, r.PasswordFile, false)
 }
 

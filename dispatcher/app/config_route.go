@@ -168,7 +168,6 @@ func (c *checker) limits(path string, r *RouteConfig) {
 	within(c, path+".lanes.high", r.Lanes.High, 1, 1000)
 	within(c, path+".lanes.normal", r.Lanes.Normal, 1, 1000)
 	within(c, path+".lanes.bulk", r.Lanes.Bulk, 1, 1000)
-	within(c, path+".receipt_workers", r.ReceiptWorkers, 1, 100_000)
 }
 
 func (c *checker) rate(path string, perSecond float64) {

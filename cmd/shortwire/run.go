@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/app"
+)
+
+func (p *program) runCommand() *cobra.Command {
+	var level, format string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run a worker until it is told to stop",
+		Long: `Run a worker. SIGTERM or SIGINT drains it: no new jobs are taken, what is in
+flight is finished or handed back within worker.drain_timeout, and the binds are
+unbound. A second signal ends it at once; then other workers take over what was
+in flight.`,
+		Example: `  shortwire run --config shortwire.yaml
+  shortwire run --config shortwire.yaml --log-level debug --log-format json`,
+		Args: cobra.NoArgs,
+	}
+	p.configFlag(cmd)
+	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	cmd.Flags().StringVar(&format, "log-format", "text", "text or json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		log, err := newLogger(p.stderr, level, format)
+		if err != nil {
+			return err
+		}
+		p.began = true
+		return p.work(cmd.Context(), log)
+	}
+	return cmd
+}
+
+// newLogger returns the worker's logger.
+func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var options slog.HandlerOptions
+	switch level {
+	case "debug":
+		options.Level = slog.LevelDebug
+	case "info":
+		options.Level = slog.LevelInfo
+	case "warn":
+		options.Level = slog.LevelWarn
+	case "error":
+		options.Level = slog.LevelError
+	default:
+		return nil, fmt.Errorf("--log-level: must be debug, info, warn or error, is %q", level)
+	}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, &options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, &options)), nil
+	}
+	return nil, fmt.Errorf("--log-format: must be text or json, is %q", format)
+}
+
+// work runs the worker until it ends, drains it at the first signal and
+// leaves it behind at the second.
+func (p *program) work(ctx context.Context, log *slog.Logger) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(signals)
+
+	cfg, err := app.Load(p.config, os.Getenv)
+	if err != nil {
+		return err
+	}
+	worker, err := app.New(cfg, app.Deps{Logger: log, Version: version()})
+	if err != nil {
+		return err
+	}
+	ctx, drain := context.WithCancel(ctx)
+	defer drain()
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }()
+
+	select {
+	case err := <-ended:
+		return err
+	case <-signals:
+		drain()
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-signals:
+		return errForced
+	}
+}

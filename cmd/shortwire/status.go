@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/app"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// statusTimeout bounds the question and the answer.
+const statusTimeout = 10 * time.Second
+
+func (p *program) statusCommand() *cobra.Command {
+	var admin string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Ask a worker how it is and what limits its throughput",
+		Long: `Ask a running worker, at its admin.listen, for its state. LIMIT is what keeps a
+route from sending faster now: no_jobs, rate (the route's limit), window (every slot
+of its binds awaits an answer) or no_bind.`,
+		Example: `  shortwire status
+  shortwire status --admin http://10.0.0.7:8080 --json`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&admin, "admin", "http://127.0.0.1:8080", "`URL` of the worker's admin server")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
+	cmd.RunE = p.does(func(ctx context.Context) error {
+		ctx, stop := interruptible(ctx)
+		defer stop()
+		ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+		defer cancel()
+		if !strings.Contains(admin, "://") {
+			admin = "http://" + admin
+		}
+		s, err := app.FetchStatus(ctx, admin)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			encoder := json.NewEncoder(p.stdout)
+			encoder.SetIndent("", "  ")
+			return encoder.Encode(s)
+		}
+		return printStatus(p.stdout, s, time.Now())
+	})
+	return cmd
+}
+
+// printStatus prints a status as tables.
+func printStatus(w io.Writer, s *app.Status, now time.Time) error {
+	state := "running"
+	if s.Draining {
+		state = "draining"
+	}
+	up := time.Duration(s.UptimeS * float64(time.Second)).Round(time.Second)
+	fmt.Fprintf(w, "worker %s  %s  %s for %v  nats %s  redis %s\n", s.Worker, s.Version, state, up, health(s.NATS), health(s.Redis))
+	for _, n := range s.Notices {
+		fmt.Fprintln(w, "notice:", n)
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "\nROUTE\tLIMIT\tRATE\tHIGH\tNORMAL\tBULK\tSUBMITTED\tFAILED\tEXPIRED\tUNCERTAIN\tRETRIES\tDEAD")
+	for _, r := range s.Routes {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", r.Name, r.Limit, rates(r),
+			lane(r.Lanes[sms.LaneHigh]), lane(r.Lanes[sms.LaneNormal]), lane(r.Lanes[sms.LaneBulk]),
+			r.Outcomes[sms.KindSubmitted], r.Outcomes[sms.KindFailed], r.Outcomes[sms.KindExpired], r.Outcomes[sms.KindUncertain],
+			r.Retries, r.DeadLetters)
+	}
+	fmt.Fprintln(tw, "\nRECEIPTS\tMATCHED\tPARKED\tUNMATCHED\tFAILURES BY CODE")
+	for _, r := range s.Routes {
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%s\n", r.Name, r.Receipts.Matched, r.Receipts.Parked, r.Receipts.Unmatched, codes(r))
+	}
+	fmt.Fprintln(tw, "\nBIND\tSTATE\tFOR\tENDPOINT\tIN FLIGHT\tLAST ERROR")
+	for _, r := range s.Routes {
+		for _, b := range r.Binds {
+			fmt.Fprintf(tw, "%s\t%s\t%v\t%s\t%d/%d\t%s\n", b.Name, b.State, now.Sub(b.Since).Round(time.Second), b.Endpoint, b.InFlight, b.Window, dash(b.LastError))
+		}
+	}
+	return tw.Flush()
+}
+
+func health(h app.Health) string {
+	if h.OK {
+		return "ok"
+	}
+	return "AWAY (" + dash(h.Error) + ")"
+}
+
+func rates(r app.RouteStatus) string {
+	if r.RateAllowed == 0 {
+		return fmt.Sprintf("%.0f/s", r.RateUsed)
+	}
+	return fmt.Sprintf("%.0f of %g/s", r.RateUsed, r.RateAllowed)
+}
+
+// lane shows the jobs in hand and how many of them wait for their turn.
+func lane(l app.LaneStatus) string {
+	if l.Waiting == 0 {
+		return fmt.Sprint(l.InFlight)
+	}
+	return fmt.Sprintf("%d (%d wait)", l.InFlight, l.Waiting)
+}
+
+func codes(r app.RouteStatus) string {
+	var words []string
+	for _, c := range sms.Codes() {
+		if n := r.Codes[c]; n > 0 {
+			words = append(words, fmt.Sprintf("%s %d", c, n))
+		}
+	}
+	return dash(strings.Join(words, ", "))
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

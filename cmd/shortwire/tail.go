@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/app"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+func (p *program) tailCommand() *cobra.Command {
+	var f app.Filter
+	var kind string
+	var since time.Duration
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "tail",
+		Short: "Print results as they come",
+		Long: `Print outcomes and receipts as they are stored, until interrupted. The flags
+choose among them; --since begins in the past. With --json, one result per line.`,
+		Example: `  shortwire tail --route acme --kind failed
+  shortwire tail --job cli-4711 --since 1h --json`,
+		Args: cobra.NoArgs,
+	}
+	p.configFlag(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.Producer, "producer", "", "of this producer only")
+	flags.StringVar(&f.Route, "route", "", "of this route only")
+	flags.StringVar(&kind, "kind", "", "submitted, failed, expired, uncertain or receipt only")
+	flags.StringVar(&f.JobID, "job", "", "of the job with this `id` only")
+	flags.DurationVar(&since, "since", 0, "begin this long ago; default now")
+	flags.BoolVar(&asJSON, "json", false, "print each result as one line of JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.Kind = sms.Kind(kind); kind != "" && !slices.Contains(sms.Kinds(), f.Kind) {
+			return fmt.Errorf("--kind: must be submitted, failed, expired, uncertain or receipt, is %q", kind)
+		}
+		if since > 0 {
+			f.Since = time.Now().Add(-since)
+		}
+		p.began = true
+		return p.tail(cmd.Context(), f, asJSON)
+	}
+	return cmd
+}
+
+func (p *program) tail(ctx context.Context, f app.Filter, asJSON bool) error {
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	cfg, err := app.Load(p.config, os.Getenv)
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetEscapeHTML(false)
+	var failed error
+	err = app.Tail(ctx, cfg, f, func(r *sms.Result) bool {
+		if asJSON {
+			failed = encoder.Encode(r)
+		} else {
+			_, failed = printResult(p.stdout, r)
+		}
+		return failed == nil
+	})
+	if failed != nil {
+		return fmt.Errorf("write: %w", failed)
+	}
+	return err
+}
+
+// printResult prints a result as one line for people.
+func printResult(w io.Writer, r *sms.Result) (int, error) {
+	words := []string{r.Time.Local().Format("15:04:05.000"), string(r.Kind), r.Route}
+	if r.JobID != "" {
+		words = append(words, r.JobID)
+	}
+	if r.Receipt != nil {
+		words = append(words, receiptWords(r.Receipt)...)
+	} else {
+		words = append(words, outcomeWords(r)...)
+	}
+	if r.PossibleDuplicate {
+		words = append(words, "possible_duplicate")
+	}
+	return fmt.Fprintln(w, strings.Join(words, "  "))
+}
+
+func receiptWords(r *sms.Receipt) []string {
+	words := []string{string(r.State)}
+	if r.PartsTotal > 1 {
+		words = append(words, fmt.Sprintf("part %d/%d", r.Part, r.PartsTotal))
+	}
+	words = append(words, "id="+r.MessageID)
+	if r.ErrorCode != "" && strings.Trim(r.ErrorCode, "0") != "" {
+		words = append(words, "err="+r.ErrorCode)
+	}
+	if r.NetworkError != "" {
+		words = append(words, "network_error="+r.NetworkError)
+	}
+	return words
+}
+
+func outcomeWords(r *sms.Result) []string {
+	var words []string
+	if len(r.Parts) > 0 {
+		ids := make([]string, len(r.Parts))
+		for i, part := range r.Parts {
+			ids[i] = part.MessageID
+		}
+		words = append(words, fmt.Sprintf("parts=%d", len(r.Parts)), "ids="+strings.Join(ids, ","))
+	}
+	if r.LatencyMS > 0 {
+		words = append(words, fmt.Sprintf("%.1fms", r.LatencyMS))
+	}
+	if r.Attempt > 1 {
+		words = append(words, fmt.Sprintf("attempt=%d", r.Attempt))
+	}
+	if r.Code != "" {
+		words = append(words, "code="+string(r.Code))
+	}
+	if r.StatusName != "" {
+		words = append(words, r.StatusName)
+	}
+	if r.Reason != "" {
+		words = append(words, r.Reason)
+	}
+	return words
+}

@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/binds"
+	"github.com/shortwire-sms/shortwire/receipts"
+)
+
+// probeTimeout bounds each step of a check but the binds, which have
+// their route's bind_timeout.
+const probeTimeout = 5 * time.Second
+
+// Check reports what a configuration that Load accepted amounts to and, with
+// connect, whether everything it refers to answers: one line for each to w.
+// The error is a *DependencyError when something does not.
+func Check(ctx context.Context, cfg *Config, connect bool, w io.Writer) error {
+	c := &connectCheck{w: w}
+	c.say("configuration: ok, %s", count(len(cfg.Routes), "route"))
+	for _, n := range cfg.Notices {
+		c.say("notice: %s", n)
+	}
+	if connect {
+		c.report("nats "+cfg.NATS.URL, func() (string, error) { return checkNATS(ctx, cfg) })
+		c.report("redis "+cfg.Redis.URL, func() (string, error) { return checkRedis(ctx, cfg) })
+		for i := range cfg.Routes {
+			for _, endpoint := range cfg.Routes[i].Endpoints {
+				name := "route " + cfg.Routes[i].Name + " at " + endpoint
+				c.report(name, func() (string, error) { return probe(ctx, &cfg.Routes[i], endpoint) })
+			}
+		}
+	}
+	switch {
+	case c.unwritten != nil:
+		return fmt.Errorf("write: %w", c.unwritten)
+	case c.failed > 0:
+		return &DependencyError{What: "check", Err: fmt.Errorf("%d of %d could not be used", c.failed, c.tried), Hint: "what to do stands behind each FAILED above"}
+	}
+	return nil
+}
+
+// connectCheck prints and counts.
+type connectCheck struct {
+	w             io.Writer
+	tried, failed int
+	unwritten     error
+}
+
+func (c *connectCheck) say(format string, args ...any) {
+	if _, err := fmt.Fprintf(c.w, format+"\n", args...); err != nil {
+		c.unwritten = err
+	}
+}
+
+func (c *connectCheck) report(name string, try func() (string, error)) {
+	c.tried++
+	found, err := try()
+	if err != nil {
+		c.failed++
+		c.say("%s: FAILED: %v", name, err)
+		return
+	}
+	c.say("%s: ok, %s", name, found)
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func checkNATS(ctx context.Context, cfg *Config) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	client, err := dial(ctx, cfg, "shortwire check")
+	if err != nil {
+		return "", errors.Unwrap(err)
+	}
+	defer client.Close()
+	if err := client.Verify(ctx, routeNames(cfg)); err != nil {
+		return "", err
+	}
+	return "streams and consumers are there", nil
+}
+
+func checkRedis(ctx context.Context, cfg *Config) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	client, err := receipts.Connect(cfg.Redis.ServerURL())
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	began := time.Now()
+	if err := client.Ping(ctx).Err(); err != nil {
+		return "", fmt.Errorf("%w (check redis.url and its password, and that the server runs)", cause(err))
+	}
+	return fmt.Sprintf("answers in %v", round(time.Since(began))), nil
+}
+
+// probe binds once to one endpoint, unbinds, and says what the SMSC said.
+func probe(ctx context.Context, r *RouteConfig, endpoint string) (string, error) {
+	secure, err := r.TLS.Client()
+	if err != nil {
+		return "", fmt.Errorf("tls: %w", err)
+	}
+	res, err := binds.Probe(ctx, binds.Config{
+		Route: r.Name, Endpoints: []string{endpoint}, TLS: secure,
+		SystemID: r.SystemID, Password: string(r.Password), SystemType: r.SystemType,
+		InterfaceVersion: interfaceVersions[r.InterfaceVersion],
+		EnquireLink:      r.EnquireLink, ResponseTimeout: r.ResponseTimeout, BindTimeout: r.BindTimeout, DialTimeout: probeTimeout,
+	})
+	if err != nil {
+		return "", fmt.Errorf("%w (%s)", err, strings.TrimSuffix(res.Hint, "."))
+	}
+	found := fmt.Sprintf("bound as %s in %v, enquire_link answered in %v", r.SystemID, round(res.Connect+res.Bind), round(res.EnquireLink))
+	if res.SystemID != "" {
+		found += fmt.Sprintf(", the SMSC calls itself %q", res.SystemID)
+	}
+	if v := res.InterfaceVersion; v != 0 {
+		found += fmt.Sprintf(", interface version %d.%d", v>>4, v&0xF)
+	}
+	return found, nil
+}
+
+// interfaceVersions are the values of interface_version (SMPP 3.4 §5.2.4).
+var interfaceVersions = map[string]uint8{"3.3": 0x33, "3.4": 0x34, "5.0": 0x50}
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

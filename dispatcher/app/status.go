@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// Status is the state of a worker at one moment, as /status shows it.
+type Status struct {
+	Worker   string        `json:"worker"`    // worker.id
+	Version  string        `json:"version"`   // of the program
+	UptimeS  float64       `json:"uptime_s"`  // seconds since Run began
+	Draining bool          `json:"draining"`  // takes no new jobs and ends soon
+	NATS     Health        `json:"nats"`      //
+	Redis    Health        `json:"redis"`     //
+	Notices  []string      `json:"notices"`   // Config.Notices
+	Routes   []RouteStatus `json:"routes"`    // in the order of the configuration
+	MemoryMB float64       `json:"memory_mb"` // obtained from the system, MiB; 0 when not measured
+}
+
+// Health is whether something the worker depends on can be used.
+type Health struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"` // why not
+}
+
+// RouteStatus is the state of one route in this worker. Counters count from
+// the start of the worker.
+type RouteStatus struct {
+	Name        string                  `json:"name"`
+	Limit       dispatcher.Limit        `json:"limit"`           // what keeps the route from sending faster now
+	LimitedFor  map[string]float64      `json:"limited_for_s"`   // seconds that each limit held so far, by limit
+	RateAllowed float64                 `json:"rate_allowed"`    // submit_sm per second; 0 = unlimited
+	RateUsed    float64                 `json:"rate_used"`       // submit_sm per second lately
+	Lanes       map[sms.Lane]LaneStatus `json:"lanes"`           //
+	Binds       []BindStatus            `json:"binds"`           //
+	Received    int64                   `json:"received"`        // deliveries taken, repeats included
+	Outcomes    map[sms.Kind]int64      `json:"outcomes"`        // results published, by kind
+	Codes       map[sms.Code]int64      `json:"codes,omitempty"` // of failed, expired and uncertain outcomes
+	Retries     int64                   `json:"retries"`         // attempts scheduled
+	DeadLetters int64                   `json:"dead_letters"`    // jobs buried
+	Receipts    ReceiptStatus           `json:"receipts"`        //
+}
+
+// LaneStatus is the state of one lane.
+type LaneStatus struct {
+	InFlight int `json:"in_flight"` // jobs in hand
+	Waiting  int `json:"waiting"`   // of these, before their first part
+}
+
+// BindStatus is the state of one bind.
+type BindStatus struct {
+	Name      string    `json:"name"`                 // acme/1
+	Endpoint  string    `json:"endpoint"`             // host:port
+	State     string    `json:"state"`                // bound, connecting, waiting, unbinding
+	Since     time.Time `json:"since"`                // of State
+	Window    int       `json:"window"`               // slots
+	InFlight  int       `json:"in_flight"`            // of these, taken
+	LastError string    `json:"last_error,omitempty"` // of the bind or its last connection
+}
+
+// ReceiptStatus counts what SMSCs reported.
+type ReceiptStatus struct {
+	Matched   int64 `json:"matched"`   // published with their job
+	Parked    int64 `json:"parked"`    // came before their job was known
+	Unmatched int64 `json:"unmatched"` // published without a job
+}
+
+// maxStatusOctets bounds what is read of an answer.
+const maxStatusOctets = 16 << 20
+
+// FetchStatus asks the worker at the admin URL, http://host:port. The error
+// is a *DependencyError when nothing answers there.
+func FetchStatus(ctx context.Context, admin string) (*Status, error) {
+	at, err := url.JoinPath(admin, "status")
+	if err != nil {
+		return nil, fmt.Errorf("admin URL: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return nil, fmt.Errorf("admin URL: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, &DependencyError{What: "worker", Err: fmt.Errorf("nothing answers at %s: %w", admin, cause(err)),
+			Hint: "is it running, and is this its admin.listen? Name another with --admin URL"}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatusOctets))
+	if err != nil {
+		return nil, fmt.Errorf("read status: %w", err)
+	}
+	var s Status
+	if resp.StatusCode != http.StatusOK || json.Unmarshal(body, &s) != nil || s.Worker == "" {
+		return nil, &DependencyError{What: "worker", Err: fmt.Errorf("what answers at %s is no shortwire worker (%s)", admin, resp.Status),
+			Hint: "name the worker's admin.listen with --admin URL"}
+	}
+	return &s, nil
+}

@@ -1,0 +1,29 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// Filter chooses results. Empty fields match any.
+type Filter struct {
+	Producer string
+	Route    string
+	Kind     sms.Kind
+	JobID    string
+	Since    time.Time // stored at or after it; zero means from now on
+}
+
+// Tail calls fn for each result that matches, in the order they were stored,
+// until fn returns false or ctx ends.
+func Tail(ctx context.Context, cfg *Config, f Filter, fn func(*sms.Result) bool) error {
+	client, err := dial(ctx, cfg, "shortwire tail")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return natsFault(ctx, client.Tail(ctx, jetstream.Filter(f), fn))
+}
