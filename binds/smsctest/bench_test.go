@@ -34,7 +34,7 @@ func benchmarkSubmit(b *testing.B, cfg smsctest.Config) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	nc, err := net.Dial("tcp", addr)
+	nc, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -17,7 +17,7 @@ type client struct {
 	nc net.Conn
 }
 
-func dial(t *testing.T, s *smsctest.Server) *client {
+func dial(t *testing.T, s *smsctest.SMSC) *client {
 	t.Helper()
 	nc, err := s.Dial()
 	if err != nil {
@@ -28,7 +28,7 @@ func dial(t *testing.T, s *smsctest.Server) *client {
 }
 
 // bound is a client with an accepted bind.
-func bound(t *testing.T, s *smsctest.Server, command uint32, systemID string) *client {
+func bound(t *testing.T, s *smsctest.SMSC, command uint32, systemID string) *client {
 	t.Helper()
 	c := dial(t, s)
 	if st := c.bind(command, systemID, "secret"); st != smsctest.ROK {

@@ -24,7 +24,7 @@ const (
 // buffer which reader, scheduler and deliveries fill.
 type conn struct {
 	id  uint64
-	s   *Server
+	s   *SMSC
 	nc  net.Conn
 	rng *rand.Rand    // the reader's
 	seq atomic.Uint32 // last sequence_number of the simulator's own requests
@@ -67,7 +67,7 @@ type burst struct {
 	reads   uint64
 }
 
-func newConn(s *Server, id uint64, nc net.Conn) *conn {
+func newConn(s *SMSC, id uint64, nc net.Conn) *conn {
 	c := &conn{
 		id: id, s: s, nc: nc,
 		rng:     rand.New(rand.NewPCG(uint64(s.cfg.Seed), id)),

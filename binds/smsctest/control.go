@@ -23,7 +23,7 @@ type Bind struct {
 }
 
 // Binds returns every bind there was, in order, also those that ended.
-func (s *Server) Binds() []Bind {
+func (s *SMSC) Binds() []Bind {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]Bind, len(s.history))
@@ -34,7 +34,7 @@ func (s *Server) Binds() []Bind {
 }
 
 // admit checks a bind request and, if it may, enters it.
-func (s *Server) admit(c *conn, r *BindRequest) uint32 {
+func (s *SMSC) admit(c *conn, r *BindRequest) uint32 {
 	status := s.checkBind(c, r)
 	if status == ROK && s.cfg.OnBind != nil {
 		status = s.cfg.OnBind(r)
@@ -60,7 +60,7 @@ func (s *Server) admit(c *conn, r *BindRequest) uint32 {
 	return ROK
 }
 
-func (s *Server) checkBind(c *conn, r *BindRequest) uint32 {
+func (s *SMSC) checkBind(c *conn, r *BindRequest) uint32 {
 	if c.acct != nil {
 		return RALYNBD
 	}
@@ -85,7 +85,7 @@ func (s *Server) checkBind(c *conn, r *BindRequest) uint32 {
 }
 
 // unbound notes the client's unbind.
-func (s *Server) unbound(c *conn) {
+func (s *SMSC) unbound(c *conn) {
 	s.mu.Lock()
 	s.stats.Unbinds++
 	s.leaveLocked(c, true)
@@ -94,7 +94,7 @@ func (s *Server) unbound(c *conn) {
 }
 
 // gone notes the end of a connection.
-func (s *Server) gone(c *conn) {
+func (s *SMSC) gone(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c.id)
 	s.leaveLocked(c, false)
@@ -103,7 +103,7 @@ func (s *Server) gone(c *conn) {
 }
 
 // leaveLocked ends a bind once.
-func (s *Server) leaveLocked(c *conn, unbound bool) {
+func (s *SMSC) leaveLocked(c *conn, unbound bool) {
 	if c.bind == nil || !c.bind.Until.IsZero() {
 		return
 	}
@@ -124,7 +124,7 @@ func (s *Server) leaveLocked(c *conn, unbound bool) {
 
 // Unbind sends unbind on every bind and returns how many there were. A
 // connection closes when its unbind_resp comes.
-func (s *Server) Unbind() int {
+func (s *SMSC) Unbind() int {
 	return s.eachBound(func(c *conn) {
 		s.mu.Lock()
 		c.bind.Unbound = true
@@ -136,13 +136,13 @@ func (s *Server) Unbind() int {
 
 // SendEnquireLink sends enquire_link on every bind and returns how many there
 // were.
-func (s *Server) SendEnquireLink() int {
+func (s *SMSC) SendEnquireLink() int {
 	return s.eachBound(func(c *conn) { c.enquire() })
 }
 
 // CutConnections drops every connection, bound or not, without a PDU (over TCP
 // by a reset), and returns how many there were.
-func (s *Server) CutConnections() int {
+func (s *SMSC) CutConnections() int {
 	all := s.all()
 	for _, c := range all {
 		c.cut()
@@ -151,7 +151,7 @@ func (s *Server) CutConnections() int {
 }
 
 // Cut drops the connection of one bind.
-func (s *Server) Cut(bind uint64) error {
+func (s *SMSC) Cut(bind uint64) error {
 	c, err := s.conn(bind)
 	if err != nil {
 		return err
@@ -168,7 +168,7 @@ func (c *conn) cut() {
 }
 
 // Send writes raw octets on one bind, in order with everything else.
-func (s *Server) Send(bind uint64, octets []byte) error {
+func (s *SMSC) Send(bind uint64, octets []byte) error {
 	c, err := s.conn(bind)
 	if err != nil {
 		return err
@@ -177,7 +177,7 @@ func (s *Server) Send(bind uint64, octets []byte) error {
 	return nil
 }
 
-func (s *Server) conn(bind uint64) (*conn, error) {
+func (s *SMSC) conn(bind uint64) (*conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.conns[bind]
@@ -187,7 +187,7 @@ func (s *Server) conn(bind uint64) (*conn, error) {
 	return c, nil
 }
 
-func (s *Server) eachBound(do func(*conn)) int {
+func (s *SMSC) eachBound(do func(*conn)) int {
 	n := 0
 	for _, c := range s.all() {
 		s.mu.Lock()
@@ -203,13 +203,13 @@ func (s *Server) eachBound(do func(*conn)) int {
 
 // Stall stops reading and writing on all connections, which stay open, until
 // Resume. A read that is under way may still take in what comes, unhandled.
-func (s *Server) Stall() { s.gate.close() }
+func (s *SMSC) Stall() { s.gate.close() }
 
 // Resume ends Stall.
-func (s *Server) Resume() { s.gate.open() }
+func (s *SMSC) Resume() { s.gate.open() }
 
 // hold keeps an answer back for ReleaseHeld.
-func (s *Server) hold(a *answer) {
+func (s *SMSC) hold(a *answer) {
 	s.mu.Lock()
 	s.held = append(s.held, a)
 	s.mu.Unlock()
@@ -217,7 +217,7 @@ func (s *Server) hold(a *answer) {
 
 // ReleaseHeld sends every held answer, in the order of the submits or in the
 // reverse order, and returns how many there were. Their receipts follow.
-func (s *Server) ReleaseHeld(reverse bool) int {
+func (s *SMSC) ReleaseHeld(reverse bool) int {
 	s.mu.Lock()
 	held := s.held
 	s.held = nil
@@ -253,7 +253,7 @@ type MO struct {
 // DeliverMO sends a deliver_sm over a receiving bind of the account, now or
 // when there is one; it is repeated like a receipt until it is settled. With
 // an ESMClass of 0x04 it is a receipt that nobody asked for.
-func (s *Server) DeliverMO(mo MO) {
+func (s *SMSC) DeliverMO(mo MO) {
 	sm := mo.ShortMessage[:min(len(mo.ShortMessage), 254)]
 	b := []byte{0, 1, 1} // service_type, international, ISDN
 	b = AppendCString(b, mo.Source)

@@ -59,7 +59,7 @@ type delivery struct {
 
 // account is a system_id with its receiving binds and what waits for them.
 type account struct {
-	s        *Server
+	s        *SMSC
 	systemID string
 
 	mu     sync.Mutex

@@ -18,7 +18,7 @@ func TestReceiptSaysWhatAppendixBSays(t *testing.T) {
 		IDs:      smsctest.IDs{Submit: smsctest.Hex, Receipt: smsctest.DecimalPadded},
 		Receipts: smsctest.ReceiptConfig{Delay: 2 * time.Minute, States: []smsctest.StateShare{{State: "UNDELIV", Weight: 1}}},
 	}
-	bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 		c := bound(t, s, smsctest.BindTransceiver, "acme")
 		id := c.submitted(2, message{to: "447700900123", text: "a message longer than its echo", registered: 1})
 		begin := time.Now()
@@ -75,7 +75,7 @@ func TestRegisteredDeliveryIsHonoured(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := smsctest.Config{Receipts: smsctest.ReceiptConfig{Delay: time.Second, States: []smsctest.StateShare{{State: tt.state, Weight: 1}}}}
-			bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+			bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 				c := bound(t, s, smsctest.BindTransceiver, "acme")
 				c.submitted(2, message{to: "447700900123", registered: tt.registered})
 				var got []byte
@@ -94,7 +94,7 @@ func TestRegisteredDeliveryIsHonoured(t *testing.T) {
 }
 
 func TestReceiptComesBeforeTheResponseWhenToldTo(t *testing.T) {
-	bubble(t, smsctest.Config{Receipts: smsctest.ReceiptConfig{Before: true}}, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, smsctest.Config{Receipts: smsctest.ReceiptConfig{Before: true}}, func(t *testing.T, s *smsctest.SMSC) {
 		c := bound(t, s, smsctest.BindTransceiver, "acme")
 		c.submit(2, message{to: "447700900123", registered: 1})
 		d := c.recvDeliver()
@@ -108,7 +108,7 @@ func TestReceiptIsKeptUntilItIsAnswered(t *testing.T) {
 	t.Parallel()
 	cfg := smsctest.Config{Receipts: smsctest.ReceiptConfig{RetryDelay: 10 * time.Second}}
 	t.Run("a temporary error brings it again later", func(t *testing.T) {
-		bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.submitted(2, message{to: "447700900123", registered: 1})
 			c.ack(c.recvDeliver(), smsctest.RXTAPPN)
@@ -127,7 +127,7 @@ func TestReceiptIsKeptUntilItIsAnswered(t *testing.T) {
 		})
 	})
 	t.Run("a permanent error ends it", func(t *testing.T) {
-		bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.submitted(2, message{to: "447700900123", registered: 1})
 			c.ack(c.recvDeliver(), smsctest.RXRAPPN)
@@ -138,7 +138,7 @@ func TestReceiptIsKeptUntilItIsAnswered(t *testing.T) {
 		})
 	})
 	t.Run("without an answer it comes again", func(t *testing.T) {
-		bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.submitted(2, message{to: "447700900123", registered: 1})
 			first := c.recvDeliver()
@@ -155,7 +155,7 @@ func TestReceiptIsKeptUntilItIsAnswered(t *testing.T) {
 		})
 	})
 	t.Run("a lost bind gives it to the next one", func(t *testing.T) {
-		bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.submitted(2, message{to: "447700900123", text: "1", registered: 1})
 			first := c.recvDeliver()
@@ -188,7 +188,7 @@ func TestReceiptsGoOverTheConfiguredBind(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, smsctest.Config{Receipts: smsctest.ReceiptConfig{Via: tt.via}}, func(t *testing.T, s *smsctest.Server) {
+			bubble(t, smsctest.Config{Receipts: smsctest.ReceiptConfig{Via: tt.via}}, func(t *testing.T, s *smsctest.SMSC) {
 				binds := []*client{bound(t, s, smsctest.BindTransceiver, "acme"), bound(t, s, smsctest.BindTransceiver, "acme")}
 				for seq := uint32(2); seq < 5; seq++ {
 					binds[0].submitted(seq, message{to: "447700900123", registered: 1})
@@ -198,14 +198,14 @@ func TestReceiptsGoOverTheConfiguredBind(t *testing.T) {
 		})
 	}
 	t.Run("a transmitter's go to the receiver", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			tx, rx := bound(t, s, smsctest.BindTransmitter, "acme"), bound(t, s, smsctest.BindReceiver, "acme")
 			tx.submitted(2, message{to: "447700900123", registered: 1})
 			rx.ack(rx.recvDeliver(), 0)
 		})
 	})
 	t.Run("no more than the window at once", func(t *testing.T) {
-		bubble(t, smsctest.Config{Receipts: smsctest.ReceiptConfig{Window: 2}}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{Receipts: smsctest.ReceiptConfig{Window: 2}}, func(t *testing.T, s *smsctest.SMSC) {
 			tx, rx := bound(t, s, smsctest.BindTransmitter, "acme"), bound(t, s, smsctest.BindReceiver, "acme")
 			for seq := uint32(2); seq < 5; seq++ {
 				tx.submitted(seq, message{to: "447700900123", registered: 1})
@@ -227,7 +227,7 @@ func TestReceiptsAsTheTestWantsThem(t *testing.T) {
 			{Delay: 2 * time.Second, Text: "ID: m1 Stat: gone", TLVs: []smsctest.TLV{}},
 		}}
 	}}
-	bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 		c := bound(t, s, smsctest.BindTransceiver, "acme")
 		c.submitted(2, message{to: "447700900123"})
 		one, two, three := c.recvDeliver(), c.recvDeliver(), c.recvDeliver()
@@ -250,7 +250,7 @@ func TestReceiptsAsTheTestWantsThem(t *testing.T) {
 }
 
 func TestMobileOriginatedMessagesWaitForABind(t *testing.T) {
-	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 		s.DeliverMO(smsctest.MO{SystemID: "acme", Source: "447700900123", Destination: "447700900001", ShortMessage: []byte("STOP")})
 		c := bound(t, s, smsctest.BindReceiver, "acme")
 		d := c.recvDeliver()

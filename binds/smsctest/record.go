@@ -11,7 +11,7 @@ import (
 const recordFlush = 200 * time.Millisecond
 
 // commit enters a burst into counters and record.
-func (s *Server) commit(c *conn, b *burst) {
+func (s *SMSC) commit(c *conn, b *burst) {
 	s.mu.Lock()
 	st := &s.stats
 	st.Reads += b.reads
@@ -45,7 +45,7 @@ func (s *Server) commit(c *conn, b *burst) {
 }
 
 // countSubmit is called with s.mu held.
-func (s *Server) countSubmit(m *Submit) {
+func (s *SMSC) countSubmit(m *Submit) {
 	st := &s.stats
 	st.Submits++
 	if m.Fault != "" {
@@ -55,7 +55,7 @@ func (s *Server) countSubmit(m *Submit) {
 		st.Unanswered++
 	}
 	if m.Status != ROK {
-		st.Refused[StatusName(m.Status)]++
+		st.RefusedByStatus[m.Status]++
 		return
 	}
 	st.Accepted++
@@ -69,7 +69,7 @@ func (s *Server) countSubmit(m *Submit) {
 }
 
 // made enters a delivery; it is called with s.mu held.
-func (s *Server) made(d *delivery) {
+func (s *SMSC) made(d *delivery) {
 	if d.rec.Kind == KindMO {
 		s.stats.MOs.Due++
 	} else {
@@ -93,7 +93,7 @@ func keep[T any](all, more []T, bound int) []T {
 
 // Submits returns the submits in the record, in the order in which they were
 // decided. The octets are shared and must not be changed.
-func (s *Server) Submits() []Submit {
+func (s *SMSC) Submits() []Submit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]Submit, len(s.submits))
@@ -105,16 +105,16 @@ func (s *Server) Submits() []Submit {
 
 // Receipts returns the final and intermediate receipts in the record, in the
 // order in which they were made.
-func (s *Server) Receipts() []Delivery {
+func (s *SMSC) Receipts() []Delivery {
 	return s.deliveries(func(k Kind) bool { return k != KindMO })
 }
 
 // MOs returns the mobile-originated messages in the record.
-func (s *Server) MOs() []Delivery {
+func (s *SMSC) MOs() []Delivery {
 	return s.deliveries(func(k Kind) bool { return k == KindMO })
 }
 
-func (s *Server) deliveries(want func(Kind) bool) []Delivery {
+func (s *SMSC) deliveries(want func(Kind) bool) []Delivery {
 	s.mu.Lock()
 	all := append([]*delivery(nil), s.deliver...)
 	s.mu.Unlock()
@@ -144,7 +144,7 @@ type deliverLine struct {
 	Attempt Attempt `json:"attempt"`
 }
 
-func (s *Server) recordBind(event string, r *BindRequest, status uint32) {
+func (s *SMSC) recordBind(event string, r *BindRequest, status uint32) {
 	if s.rec == nil {
 		return
 	}

@@ -19,7 +19,7 @@ import (
 
 func TestRecordIsWrittenAsJSONLines(t *testing.T) {
 	var out bytes.Buffer
-	bubble(t, smsctest.Config{RecordTo: &out}, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, smsctest.Config{RecordTo: &out}, func(t *testing.T, s *smsctest.SMSC) {
 		c := bound(t, s, smsctest.BindTransceiver, "acme")
 		c.submitted(2, message{to: "447700900123", text: "hello", registered: 1})
 		c.ack(c.recvDeliver(), 0)
@@ -62,7 +62,7 @@ func TestRecordInMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	for keep, want := range map[int][2]int{0: {20, 20}, 5: {5, 10}, -1: {0, 0}} {
 		t.Run(fmt.Sprintf("keep %d", keep), func(t *testing.T) {
-			bubble(t, smsctest.Config{Keep: keep}, func(t *testing.T, s *smsctest.Server) {
+			bubble(t, smsctest.Config{Keep: keep}, func(t *testing.T, s *smsctest.SMSC) {
 				c := bound(t, s, smsctest.BindTransceiver, "acme")
 				var id string
 				for seq := uint32(2); seq < 22; seq++ {
@@ -85,7 +85,7 @@ func TestRecordInMemoryIsBounded(t *testing.T) {
 }
 
 func TestWaitForEndsWithItsContext(t *testing.T) {
-	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		if err := s.WaitFor(ctx, func(smsctest.Stats) bool { return false }); !errors.Is(err, context.DeadlineExceeded) {
@@ -106,7 +106,7 @@ func TestSimulatorWorksOverTCP(t *testing.T) {
 	done := make(chan error, binds)
 	for i := range binds {
 		go func() {
-			nc, err := net.Dial("tcp", addr)
+			nc, err := net.Dial("tcp", addr.String())
 			if err != nil {
 				done <- err
 				return

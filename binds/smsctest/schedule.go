@@ -25,7 +25,7 @@ type scheduler struct {
 	epoch time.Time
 	fire  func([]event)
 	wake  chan struct{} // capacity 1; whoever schedules an earlier event writes, run reads
-	stop  chan struct{} // closed by Server.Close
+	stop  chan struct{} // closed by SMSC.Close
 
 	mu    sync.Mutex
 	heap  []scheduled // guarded by mu

@@ -12,7 +12,7 @@ import (
 )
 
 // bubble runs a test on in-memory pipes under fake time.
-func bubble(t *testing.T, cfg smsctest.Config, test func(t *testing.T, s *smsctest.Server)) {
+func bubble(t *testing.T, cfg smsctest.Config, test func(t *testing.T, s *smsctest.SMSC)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestBindIsAnsweredByCredentialsAndQuota(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, tt.cfg, func(t *testing.T, s *smsctest.Server) {
+			bubble(t, tt.cfg, func(t *testing.T, s *smsctest.SMSC) {
 				for range tt.before {
 					bound(t, s, smsctest.BindTransceiver, "acme")
 				}
@@ -65,7 +65,7 @@ func TestBindCanBeLeftUnansweredOrHungUp(t *testing.T) {
 		}
 		return smsctest.CloseConnection
 	}}
-	bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 		c := dial(t, s)
 		c.send(smsctest.PDU{CommandID: smsctest.BindTransceiver, Sequence: 1, Body: bindBody("silent", "")})
 		c.silent(time.Hour)
@@ -76,7 +76,7 @@ func TestBindCanBeLeftUnansweredOrHungUp(t *testing.T) {
 }
 
 func TestFramesAreFoundHoweverTheyAreCut(t *testing.T) {
-	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 		c := dial(t, s)
 		all := smsctest.PDU{CommandID: smsctest.BindTransceiver, Sequence: 1, Body: bindBody("acme", "")}.Append(nil)
 		all = smsctest.PDU{CommandID: smsctest.SubmitSM, Sequence: 2, Body: message{to: "447700900123", text: "one"}.body()}.Append(all)
@@ -101,7 +101,7 @@ func TestFramesAreFoundHoweverTheyAreCut(t *testing.T) {
 func TestPDUsThatDoNotFitAreAnsweredAsTheSpecificationSays(t *testing.T) {
 	t.Parallel()
 	t.Run("an unknown command is nacked and the session stays", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.send(smsctest.PDU{CommandID: 0x777, Sequence: 9})
 			want := smsctest.PDU{CommandID: smsctest.GenericNack, Status: smsctest.RINVCMDID, Sequence: 9, Body: []byte{}}
@@ -115,14 +115,14 @@ func TestPDUsThatDoNotFitAreAnsweredAsTheSpecificationSays(t *testing.T) {
 		})
 	})
 	t.Run("an unknown response is not nacked", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.send(smsctest.PDU{CommandID: 0x80000777, Sequence: 9})
 			c.silent(time.Minute)
 		})
 	})
 	t.Run("an impossible length ends the connection after a nack", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			c := dial(t, s)
 			c.write(make([]byte, 16))
 			if p := c.recv(); p.CommandID != smsctest.GenericNack || p.Status != smsctest.RINVCMDLEN {
@@ -132,7 +132,7 @@ func TestPDUsThatDoNotFitAreAnsweredAsTheSpecificationSays(t *testing.T) {
 		})
 	})
 	t.Run("a cut submit_sm is refused", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.send(smsctest.PDU{CommandID: smsctest.SubmitSM, Sequence: 2, Body: message{to: "447700900123", text: "hello"}.body()[:30]})
 			if p := c.recv(); p.CommandID != smsctest.SubmitSMResp || p.Status != smsctest.RINVCMDLEN {
@@ -144,7 +144,7 @@ func TestPDUsThatDoNotFitAreAnsweredAsTheSpecificationSays(t *testing.T) {
 		})
 	})
 	t.Run("submit_sm needs a bind that transmits", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			for _, c := range []*client{dial(t, s), bound(t, s, smsctest.BindReceiver, "acme")} {
 				c.submit(2, message{to: "447700900123"})
 				if p := c.recv(); p.Status != smsctest.RINVBNDSTS {
@@ -156,7 +156,7 @@ func TestPDUsThatDoNotFitAreAnsweredAsTheSpecificationSays(t *testing.T) {
 }
 
 func TestUnbindIsAnsweredAfterTheResponsesThatAreDue(t *testing.T) {
-	bubble(t, smsctest.Config{Latency: time.Second}, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, smsctest.Config{Latency: time.Second}, func(t *testing.T, s *smsctest.SMSC) {
 		c := bound(t, s, smsctest.BindTransceiver, "acme")
 		c.submit(2, message{to: "447700900123"})
 		c.send(smsctest.PDU{CommandID: smsctest.Unbind, Sequence: 3})
@@ -176,7 +176,7 @@ func TestUnbindIsAnsweredAfterTheResponsesThatAreDue(t *testing.T) {
 func TestTheSimulatorUnbindsEnquiresAndHangsUp(t *testing.T) {
 	t.Parallel()
 	t.Run("its unbind ends the connection when it is answered", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			if n := s.Unbind(); n != 1 {
 				t.Fatalf("unbound %d", n)
@@ -194,7 +194,7 @@ func TestTheSimulatorUnbindsEnquiresAndHangsUp(t *testing.T) {
 		})
 	})
 	t.Run("it enquires at its interval", func(t *testing.T) {
-		bubble(t, smsctest.Config{EnquireLink: 45 * time.Second}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{EnquireLink: 45 * time.Second}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			begin := time.Now()
 			for i := 1; i <= 3; i++ {
@@ -207,7 +207,7 @@ func TestTheSimulatorUnbindsEnquiresAndHangsUp(t *testing.T) {
 		})
 	})
 	t.Run("it closes an idle connection", func(t *testing.T) {
-		bubble(t, smsctest.Config{IdleTimeout: 30 * time.Second}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{IdleTimeout: 30 * time.Second}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			begin := time.Now()
 			c.ended()
@@ -217,7 +217,7 @@ func TestTheSimulatorUnbindsEnquiresAndHangsUp(t *testing.T) {
 		})
 	})
 	t.Run("it cuts connections", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			s.CutConnections()
 			c.ended()
@@ -228,7 +228,7 @@ func TestTheSimulatorUnbindsEnquiresAndHangsUp(t *testing.T) {
 		})
 	})
 	t.Run("stalled, it neither answers nor hangs up", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			s.Stall()
 			c.send(smsctest.PDU{CommandID: smsctest.EnquireLink, Sequence: 2})
@@ -240,7 +240,7 @@ func TestTheSimulatorUnbindsEnquiresAndHangsUp(t *testing.T) {
 		})
 	})
 	t.Run("it refuses to be connected to", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			s.Refuse(true)
 			dial(t, s).ended()
 			s.Refuse(false)
@@ -248,7 +248,7 @@ func TestTheSimulatorUnbindsEnquiresAndHangsUp(t *testing.T) {
 		})
 	})
 	t.Run("closed, it is not there", func(t *testing.T) {
-		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			_ = s.Close()
 			c.ended()
@@ -264,7 +264,7 @@ func TestTheSimulatorUnbindsEnquiresAndHangsUp(t *testing.T) {
 			}
 			return smsctest.PDU{CommandID: smsctest.EnquireLinkResp, Status: smsctest.RSYSERR, Sequence: p.Sequence}.Append(nil), true
 		}
-		bubble(t, smsctest.Config{OnPDU: nack}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{OnPDU: nack}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.send(smsctest.PDU{CommandID: smsctest.EnquireLink, Sequence: 2})
 			if p := c.recv(); p.Status != smsctest.RSYSERR {

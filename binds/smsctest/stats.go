@@ -8,30 +8,31 @@ import (
 
 // Stats counts what the simulator saw and did since New.
 type Stats struct {
-	Submits    uint64            `json:"submits"`              // submit_sm read
-	Accepted   uint64            `json:"accepted"`             // taken in, answered or not
-	Refused    map[string]uint64 `json:"refused"`              // by name of the status, answered or not
-	Unanswered uint64            `json:"unanswered"`           // never answered: dropped, or the connection closed instead
-	Unique     uint64            `json:"unique"`               // different messages among the accepted, by addresses and content
-	Duplicate  uint64            `json:"duplicate"`            // accepted that had been accepted before
-	Faulty     uint64            `json:"faulty"`               // with Submit.Fault, or not readable
-	Held       int               `json:"held"`                 // waiting for ReleaseHeld
-	MaxRate    uint64            `json:"max_submits_per_s"`    // most submit_sm in any second, by steps of 10 ms
-	MaxWindow  int64             `json:"max_outstanding"`      // most unanswered submit_sm of one bind
-	Writes     uint64            `json:"writes"`               // write calls, all connections
-	Reads      uint64            `json:"reads"`                // read calls, all connections
-	Receipts   DeliveryStats     `json:"receipts"`             // final and intermediate
-	MOs        DeliveryStats     `json:"mos"`                  // DeliverMO
-	Binds      int               `json:"binds"`                // bound now
-	BindsTotal uint64            `json:"binds_total"`          // binds accepted
-	BindsNo    map[string]uint64 `json:"binds_refused"`        // by name of the status
-	Unbinds    uint64            `json:"unbinds"`              // unbind requests seen
-	UnbindResp uint64            `json:"unbind_resps"`         // answers to the simulator's own unbind
-	Lost       uint64            `json:"lost_binds"`           // ended without unbind from either side
-	Enquiries  uint64            `json:"enquire_links"`        // seen
-	Alive      uint64            `json:"enquire_link_resps"`   // seen
-	Nacks      uint64            `json:"generic_nacks"`        // seen
-	Unknown    uint64            `json:"unexpected_responses"` // deliver_sm_resp and data_sm_resp for nothing in flight
+	Submits         uint64            `json:"submits"`              // submit_sm read
+	Accepted        uint64            `json:"accepted"`             // taken in, answered or not
+	Refused         map[string]uint64 `json:"refused"`              // by name of the status, answered or not
+	RefusedByStatus map[uint32]uint64 `json:"-"`                    // the same by status
+	Unanswered      uint64            `json:"unanswered"`           // never answered: dropped, or the connection closed instead
+	Unique          uint64            `json:"unique"`               // different messages among the accepted, by addresses and content
+	Duplicate       uint64            `json:"duplicate"`            // accepted that had been accepted before
+	Faulty          uint64            `json:"faulty"`               // with Submit.Fault, or not readable
+	Held            int               `json:"held"`                 // waiting for ReleaseHeld
+	MaxRate         uint64            `json:"max_submits_per_s"`    // most submit_sm in any second, by steps of 10 ms
+	MaxWindow       int64             `json:"max_outstanding"`      // most unanswered submit_sm of one bind
+	Writes          uint64            `json:"writes"`               // write calls, all connections
+	Reads           uint64            `json:"reads"`                // read calls, all connections
+	Receipts        DeliveryStats     `json:"receipts"`             // final and intermediate
+	MOs             DeliveryStats     `json:"mos"`                  // DeliverMO
+	Binds           int               `json:"binds"`                // bound now
+	BindsTotal      uint64            `json:"binds_total"`          // binds accepted
+	BindsNo         map[string]uint64 `json:"binds_refused"`        // by name of the status
+	Unbinds         uint64            `json:"unbinds"`              // unbind requests seen
+	UnbindResp      uint64            `json:"unbind_resps"`         // answers to the simulator's own unbind
+	Lost            uint64            `json:"lost_binds"`           // ended without unbind from either side
+	Enquiries       uint64            `json:"enquire_links"`        // seen
+	Alive           uint64            `json:"enquire_link_resps"`   // seen
+	Nacks           uint64            `json:"generic_nacks"`        // seen
+	Unknown         uint64            `json:"unexpected_responses"` // deliver_sm_resp and data_sm_resp for nothing in flight
 }
 
 // DeliveryStats counts deliver_sm and data_sm of one kind.
@@ -47,11 +48,15 @@ type DeliveryStats struct {
 func (d DeliveryStats) Pending() uint64 { return d.Due - d.Acked - d.Refused }
 
 // Stats returns the counters of this moment.
-func (s *Server) Stats() Stats {
+func (s *SMSC) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.stats
-	out.Refused = maps.Clone(s.stats.Refused)
+	out.RefusedByStatus = maps.Clone(s.stats.RefusedByStatus)
+	out.Refused = make(map[string]uint64, len(out.RefusedByStatus))
+	for status, n := range out.RefusedByStatus {
+		out.Refused[StatusName(status)] = n
+	}
 	out.BindsNo = maps.Clone(s.stats.BindsNo)
 	out.MaxRate = s.rate.max
 	out.Held = len(s.held)
@@ -60,7 +65,7 @@ func (s *Server) Stats() Stats {
 
 // WaitFor returns when ok holds of the counters, or with the context's error.
 // It looks after every change.
-func (s *Server) WaitFor(ctx context.Context, ok func(Stats) bool) error {
+func (s *SMSC) WaitFor(ctx context.Context, ok func(Stats) bool) error {
 	for {
 		s.mu.Lock()
 		changed := s.changed
@@ -81,14 +86,14 @@ func (s *Server) WaitFor(ctx context.Context, ok func(Stats) bool) error {
 }
 
 // count changes the counters and wakes WaitFor.
-func (s *Server) count(change func(*Stats)) {
+func (s *SMSC) count(change func(*Stats)) {
 	s.mu.Lock()
 	change(&s.stats)
 	s.notifyLocked()
 	s.mu.Unlock()
 }
 
-func (s *Server) notifyLocked() {
+func (s *SMSC) notifyLocked() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
@@ -96,7 +101,7 @@ func (s *Server) notifyLocked() {
 }
 
 // delivered changes the counters of receipts or of MOs.
-func (s *Server) delivered(kind Kind, change func(*DeliveryStats)) {
+func (s *SMSC) delivered(kind Kind, change func(*DeliveryStats)) {
 	s.count(func(st *Stats) {
 		if kind == KindMO {
 			change(&st.MOs)

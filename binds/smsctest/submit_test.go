@@ -13,7 +13,7 @@ import (
 )
 
 func TestSubmitIsRecordedOctetForOctet(t *testing.T) {
-	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 		c := bound(t, s, smsctest.BindTransceiver, "acme")
 		tlvs := smsctest.AppendTLV(nil, 0x1400, []byte{1})
 		tlvs = smsctest.AppendTLV(tlvs, 0x1400, nil)
@@ -55,7 +55,7 @@ func TestFaultsOfASubmitAreNoted(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+			bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 				c := bound(t, s, smsctest.BindTransceiver, "acme")
 				tt.m.to = "447700900123"
 				c.submitted(tt.seq, tt.m)
@@ -99,7 +99,7 @@ func TestActionsChangeTheAnswer(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action { return tt.action }}
-			bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+			bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 				c := bound(t, s, smsctest.BindTransceiver, "acme")
 				begin := time.Now()
 				c.submit(2, message{to: "447700900123"})
@@ -124,7 +124,7 @@ func TestActionsChangeTheAnswer(t *testing.T) {
 
 func TestHeldAnswersAreReleasedInEitherOrder(t *testing.T) {
 	cfg := smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action { return smsctest.Action{Hold: true} }}
-	bubble(t, cfg, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
 		c := bound(t, s, smsctest.BindTransceiver, "acme")
 		for seq := uint32(2); seq < 5; seq++ {
 			c.submit(seq, message{to: "447700900123", registered: 1})
@@ -165,7 +165,7 @@ func TestLimitsAreEnforced(t *testing.T) {
 		return got
 	}
 	t.Run("over the window it is full", func(t *testing.T) {
-		bubble(t, smsctest.Config{Window: 10, Latency: time.Second}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{Window: 10, Latency: time.Second}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.write(burst(12))
 			want := map[string]int{"ESME_ROK": 10, "ESME_RMSGQFUL": 2}
@@ -178,7 +178,7 @@ func TestLimitsAreEnforced(t *testing.T) {
 		})
 	})
 	t.Run("over the rate it throttles the account on all its binds", func(t *testing.T) {
-		bubble(t, smsctest.Config{Rate: 5, Burst: 5}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{Rate: 5, Burst: 5}, func(t *testing.T, s *smsctest.SMSC) {
 			a, b := bound(t, s, smsctest.BindTransceiver, "acme"), bound(t, s, smsctest.BindTransceiver, "acme")
 			a.write(burst(4))
 			if diff := cmp.Diff(map[string]int{"ESME_ROK": 4}, statuses(a, 4)); diff != "" {
@@ -222,7 +222,7 @@ func TestLimitsAreEnforced(t *testing.T) {
 }
 
 func TestRepeatedMessagesAreCounted(t *testing.T) {
-	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.Server) {
+	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 		c := bound(t, s, smsctest.BindTransceiver, "acme")
 		a := c.submitted(2, message{to: "447700900123", text: "a"})
 		b := c.submitted(3, message{to: "447700900124", text: "a"})
@@ -249,7 +249,7 @@ func TestMagicNumbersDecideByDestination(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.to, func(t *testing.T) {
-			bubble(t, smsctest.Config{Magic: true}, func(t *testing.T, s *smsctest.Server) {
+			bubble(t, smsctest.Config{Magic: true}, func(t *testing.T, s *smsctest.SMSC) {
 				c := bound(t, s, smsctest.BindTransceiver, "acme")
 				var got []uint32
 				for i := range tt.want {
@@ -263,7 +263,7 @@ func TestMagicNumbersDecideByDestination(t *testing.T) {
 		})
 	}
 	t.Run("never answered and not taken in", func(t *testing.T) {
-		bubble(t, smsctest.Config{Magic: true}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{Magic: true}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.submit(2, message{to: "447700900400", registered: 1})
 			c.silent(time.Hour)
@@ -273,7 +273,7 @@ func TestMagicNumbersDecideByDestination(t *testing.T) {
 		})
 	})
 	t.Run("receipts come only when asked for", func(t *testing.T) {
-		bubble(t, smsctest.Config{Magic: true}, func(t *testing.T, s *smsctest.Server) {
+		bubble(t, smsctest.Config{Magic: true}, func(t *testing.T, s *smsctest.SMSC) {
 			c := bound(t, s, smsctest.BindTransceiver, "acme")
 			c.submitted(2, message{to: "447700900501"})
 			c.submitted(3, message{to: "447700900501", text: "2", registered: 2})

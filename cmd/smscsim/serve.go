@@ -41,7 +41,7 @@ func serve(ctx context.Context, o *options, cfg smsctest.Config, stdout io.Write
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", o.listen, err)
 	}
-	ready := "smscsim: listening on " + addr
+	ready := "smscsim: listening on " + addr.String()
 	if o.admin != "" {
 		l, err := net.Listen("tcp", o.admin)
 		if err != nil {
@@ -56,7 +56,7 @@ func serve(ctx context.Context, o *options, cfg smsctest.Config, stdout io.Write
 }
 
 // serveAdmin serves on l until the function it returns is called.
-func serveAdmin(l net.Listener, smsc *smsctest.Server) func() {
+func serveAdmin(l net.Listener, smsc *smsctest.SMSC) func() {
 	srv := &http.Server{Handler: adminHandler(smsc), ReadHeaderTimeout: 5 * time.Second}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = srv.Serve(l) }) // ends with ErrServerClosed
@@ -66,7 +66,7 @@ func serveAdmin(l net.Listener, smsc *smsctest.Server) func() {
 	}
 }
 
-func adminHandler(smsc *smsctest.Server) http.Handler {
+func adminHandler(smsc *smsctest.SMSC) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, smsc.Stats()) })
 	mux.HandleFunc("GET /binds", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, smsc.Binds()) })

@@ -20,8 +20,8 @@ var lastID atomic.Uint64
 
 func init() { lastID.Store(uint64(time.Now().Unix()) << 20) }
 
-// Server is the simulator. Its methods are safe for concurrent use.
-type Server struct {
+// SMSC is the simulator. Its methods are safe for concurrent use.
+type SMSC struct {
 	cfg     Config
 	weights float64 // of cfg.Receipts.States, summed
 	sched   *scheduler
@@ -50,8 +50,8 @@ type Server struct {
 }
 
 // New returns a simulator that has no connections and no goroutines yet.
-func New(cfg Config) *Server {
-	s := &Server{
+func New(cfg Config) *SMSC {
+	s := &SMSC{
 		cfg:      cfg.withDefaults(),
 		magic:    newMagicTable(),
 		conns:    map[uint64]*conn{},
@@ -59,7 +59,7 @@ func New(cfg Config) *Server {
 		bound:    map[string]int{},
 		seen:     map[uint64]struct{}{},
 	}
-	s.stats.Refused = map[string]uint64{}
+	s.stats.RefusedByStatus = map[uint32]uint64{}
 	s.stats.BindsNo = map[string]uint64{}
 	for _, st := range cfg.Receipts.States {
 		s.weights += st.Weight
@@ -73,20 +73,20 @@ func New(cfg Config) *Server {
 
 // Listen listens on a TCP address, "127.0.0.1:0", and returns the one it got.
 // It may be called more than once.
-func (s *Server) Listen(addr string) (string, error) {
+func (s *SMSC) Listen(addr string) (net.Addr, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("smsctest: %w", err)
+		return nil, fmt.Errorf("smsctest: %w", err)
 	}
 	if err := s.Serve(l); err != nil {
-		return "", err
+		return nil, err
 	}
-	return l.Addr().String(), nil
+	return l.Addr(), nil
 }
 
 // Serve accepts connections from l, for instance a TLS listener, until Close,
 // which closes l. It returns at once.
-func (s *Server) Serve(l net.Listener) error {
+func (s *SMSC) Serve(l net.Listener) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -108,7 +108,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Dial returns the client's end of a new in-memory connection (net.Pipe), or
 // ErrClosed. While Refuse is on, the other end is closed already.
-func (s *Server) Dial() (net.Conn, error) {
+func (s *SMSC) Dial() (net.Conn, error) {
 	client, server := net.Pipe()
 	if err := s.accept(server); err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func (s *Server) Dial() (net.Conn, error) {
 
 // DialContext is Dial with the signature of net.Dialer.DialContext; it looks
 // at nothing but whether ctx is done.
-func (s *Server) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+func (s *SMSC) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -127,13 +127,13 @@ func (s *Server) DialContext(ctx context.Context, _, _ string) (net.Conn, error)
 
 // Refuse makes the simulator close every new connection at once, as a host
 // that does not know the peer's address does; off ends that.
-func (s *Server) Refuse(on bool) {
+func (s *SMSC) Refuse(on bool) {
 	s.mu.Lock()
 	s.refusing = on
 	s.mu.Unlock()
 }
 
-func (s *Server) accept(nc net.Conn) error {
+func (s *SMSC) accept(nc net.Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -155,7 +155,7 @@ func (s *Server) accept(nc net.Conn) error {
 
 // Close closes listeners and connections, without unbinding, joins all
 // goroutines and flushes the record. It returns the record's write error.
-func (s *Server) Close() error {
+func (s *SMSC) Close() error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -179,7 +179,7 @@ func (s *Server) Close() error {
 }
 
 // allLocked returns the connections in the order of connecting.
-func (s *Server) allLocked() []*conn {
+func (s *SMSC) allLocked() []*conn {
 	out := make([]*conn, 0, len(s.conns))
 	for _, c := range s.conns {
 		out = append(out, c)
@@ -188,13 +188,13 @@ func (s *Server) allLocked() []*conn {
 	return out
 }
 
-func (s *Server) all() []*conn {
+func (s *SMSC) all() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.allLocked()
 }
 
-func (s *Server) account(systemID string) *account {
+func (s *SMSC) account(systemID string) *account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accounts[systemID]
@@ -207,7 +207,7 @@ func (s *Server) account(systemID string) *account {
 
 // fire runs a batch of due events: answers first reach the connections'
 // buffers, then deliveries their queues, then every touched writer wakes once.
-func (s *Server) fire(events []event) {
+func (s *SMSC) fire(events []event) {
 	var conns []*conn
 	ready := map[*account][]*delivery{}
 	for i := range events {
