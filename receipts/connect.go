@@ -1,0 +1,53 @@
+package receipts
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// How soon a Redis that does not answer is given up. The store asks again
+// itself, and must notice in time to answer an SMSC.
+const (
+	dialTimeout = 2 * time.Second
+	ioTimeout   = 3 * time.Second
+)
+
+// Connect makes the client for a URL, with options that suit a Desk. It does
+// no I/O. The schemes are those of go-redis, redis, rediss and unix; with
+// +sentinel or +cluster appended, as in redis+cluster://host:6379?addr=host2:6379,
+// the URL is read as ParseFailoverURL and ParseClusterURL do.
+func Connect(url string) (redis.UniversalClient, error) {
+	scheme, rest, found := strings.Cut(url, "://")
+	if !found {
+		return nil, fmt.Errorf("redis url: must begin with redis://, rediss:// or unix://")
+	}
+	base, kind, _ := strings.Cut(scheme, "+")
+	url = base + "://" + rest
+	switch kind {
+	case "":
+		o, err := redis.ParseURL(url)
+		if err != nil {
+			return nil, fmt.Errorf("redis url: %w", err)
+		}
+		o.DialTimeout, o.DialerRetries, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialTimeout, 1, ioTimeout, ioTimeout, 1
+		return redis.NewClient(o), nil
+	case "sentinel":
+		o, err := redis.ParseFailoverURL(url)
+		if err != nil {
+			return nil, fmt.Errorf("redis url: %w", err)
+		}
+		o.DialTimeout, o.DialerRetries, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = dialTimeout, 1, ioTimeout, ioTimeout, 1
+		return redis.NewFailoverClient(o), nil
+	case "cluster":
+		o, err := redis.ParseClusterURL(url)
+		if err != nil {
+			return nil, fmt.Errorf("redis url: %w", err)
+		}
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
+		return redis.NewClusterClient(o), nil
+	}
+	return nil, fmt.Errorf("redis url: unknown scheme %q, must be redis, redis+sentinel or redis+cluster", scheme)
+}

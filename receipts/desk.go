@@ -1,0 +1,252 @@
+package receipts
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/dispatcher/text"
+)
+
+// What Deliver answers (SMPP 3.4 §5.1.3).
+const (
+	statusOK        uint32 = 0x00000000 // ESME_ROK
+	statusTemporary uint32 = 0x00000064 // ESME_RX_T_APPN: the SMSC keeps the message and tries again
+)
+
+// Desk takes what SMSCs deliver, and holds the Ledger.
+type Desk struct {
+	cfg      Config
+	keys     keys
+	store    *store
+	lease    *lease
+	pub      Publisher
+	log      *slog.Logger
+	ledger   *Ledger
+	routes   atomic.Pointer[map[string]Route] // replaced as a whole
+	counters deskCounters
+}
+
+// New makes a Desk. It asks nothing of Redis; Run does.
+func New(cfg Config, deps Deps) (*Desk, error) {
+	cfg, err := cfg.withDefaults()
+	if deps.Redis == nil || deps.Publisher == nil {
+		err = errors.Join(err, errors.New("redis client and publisher must be given"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("receipts: %w", err)
+	}
+	log := cmp.Or(deps.Log, slog.Default())
+	d := &Desk{cfg: cfg, keys: newKeys(cfg.Prefix), pub: deps.Publisher, log: log, store: newStore(deps.Redis, log)}
+	d.routes.Store(&cfg.Routes)
+	d.lease = &lease{
+		store: d.store, key: d.keys.worker, worker: cfg.WorkerID, incarnation: newIncarnation(),
+		ttl: cfg.LeaseTTL, epoch: time.Now(),
+	}
+	d.ledger = &Ledger{desk: d}
+	return d, nil
+}
+
+// newIncarnation tells one start of a worker from the next.
+func newIncarnation() string {
+	var b [6]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// Run keeps this worker's lease and looks over parked receipts until ctx ends;
+// then it gives the lease up. It must outlive everything that uses the Ledger.
+// It fails with ErrWorkerID when a newer process has the same worker id.
+func (d *Desk) Run(ctx context.Context) error {
+	sweeping := make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer close(sweeping)
+		d.sweepUntil(ctx)
+	}()
+	err := d.keepLease(ctx)
+	cancel()
+	<-sweeping
+	if errors.Is(err, ErrWorkerID) {
+		return err
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := d.lease.end(last); err != nil {
+		d.log.Warn("worker lease left to expire", "err", err)
+	}
+	return nil
+}
+
+// keepLease renews the lease until ctx ends or another process has it.
+func (d *Desk) keepLease(ctx context.Context) error {
+	for {
+		if err := d.lease.renew(ctx); err != nil {
+			return err
+		}
+		if err := pause(ctx, d.cfg.RenewEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// Ledger is the send side.
+func (d *Desk) Ledger() *Ledger { return d.ledger }
+
+// Healthy reports whether Redis answered when it was last asked.
+func (d *Desk) Healthy() bool { return d.store.healthy() }
+
+// SetRoutes replaces what is known of the routes, for all later calls.
+func (d *Desk) SetRoutes(routes map[string]Route) error {
+	complete, err := routesWithDefaults(routes)
+	if err != nil {
+		return fmt.Errorf("receipts: %w", err)
+	}
+	d.routes.Store(&complete)
+	return nil
+}
+
+func (d *Desk) route(name string) Route {
+	if r, ok := (*d.routes.Load())[name]; ok {
+		return r
+	}
+	return Route{}.withDefaults()
+}
+
+// Deliver takes one deliver_sm or data_sm of a route and returns the
+// command_status of its response: ESME_ROK once what it carried is durable,
+// else ESME_RX_T_APPN, after DeliverTimeout at most.
+func (d *Desk) Deliver(ctx context.Context, route, bind string, m *sms.Message) (status uint32) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.DeliverTimeout)
+	defer cancel()
+	var err error
+	if IsReceipt(m) {
+		d.counters.receipts.Add(1)
+		err = d.receipt(ctx, route, m)
+	} else {
+		err = d.inbound(ctx, route, bind, m)
+	}
+	if err != nil {
+		d.counters.refused.Add(1)
+		d.log.Warn("delivery refused for now", "route", route, "bind", bind, "err", err)
+		return statusTemporary
+	}
+	return statusOK
+}
+
+// receipt publishes a receipt with its job, or parks it.
+func (d *Desk) receipt(ctx context.Context, route string, m *sms.Message) error {
+	p := Parse(m)
+	rules := d.route(route).IDs
+	res := receiptResult(route, rules.shown(p), &p)
+	keys := rules.Candidates(p)
+	if len(keys) == 0 {
+		return d.publishUnmatched(ctx, res)
+	}
+	owner, err := d.lookUp(ctx, route, keys, res.Final)
+	if err != nil {
+		return err
+	}
+	if owner == nil {
+		if owner, err = d.park(ctx, route, keys, res); err != nil {
+			return err
+		}
+	}
+	if owner == nil {
+		return nil
+	}
+	return d.publishMatched(ctx, owner, res)
+}
+
+// receiptResult is the receipt as it would be published without a job.
+func receiptResult(route, messageID string, p *Parsed) *sms.Result {
+	identity := messageID
+	if identity == "" {
+		identity = " " + p.Raw // no id at all: only the text tells one from another
+	}
+	return &sms.Result{
+		ID:       sms.ReceiptID(route, identity, p.State, p.ErrorCode, p.DoneDate),
+		Kind:     sms.KindReceipt,
+		Producer: sms.UnmatchedProducer,
+		Route:    route,
+		Time:     time.Now().UTC(),
+		Receipt: &sms.Receipt{
+			MessageID:    messageID,
+			State:        p.State,
+			Final:        p.Final(),
+			ErrorCode:    p.ErrorCode,
+			NetworkError: p.NetworkError,
+			SubmitDate:   p.SubmitDate,
+			DoneDate:     p.DoneDate,
+			Text:         p.Text,
+			Raw:          p.Raw,
+		},
+	}
+}
+
+// publishMatched publishes a receipt with what its job says.
+func (d *Desk) publishMatched(ctx context.Context, owner *correlation, res *sms.Result) error {
+	res.Producer, res.JobID, res.Meta = owner.Producer, owner.JobID, owner.Meta
+	res.Attempt, res.PossibleDuplicate = owner.Attempt, owner.Doubt
+	res.Part, res.PartsTotal, res.MessageID = owner.Part, owner.Total, owner.ID
+	state, err := d.jobState(ctx, owner, res)
+	if err != nil {
+		return err
+	}
+	res.JobState = state
+	if err := d.pub.Publish(ctx, res); err != nil {
+		d.counters.publishErrors.Add(1)
+		return fmt.Errorf("publish receipt: %w", err)
+	}
+	d.counters.matched.Add(1)
+	return nil
+}
+
+// publishUnmatched publishes a receipt without a job. Its id differs from that
+// of the matched result, which may still come when the SMSC repeats itself.
+func (d *Desk) publishUnmatched(ctx context.Context, res *sms.Result) error {
+	orphan := *res
+	orphan.ID += ".unmatched"
+	if err := d.pub.Publish(ctx, &orphan); err != nil {
+		d.counters.publishErrors.Add(1)
+		return fmt.Errorf("publish unmatched receipt: %w", err)
+	}
+	d.counters.unmatched.Add(1)
+	return nil
+}
+
+// inbound publishes a mobile-originated message. Two equal messages may be
+// meant as two, so each gets an id of its own; one that the SMSC repeats after
+// a refusal may appear twice.
+func (d *Desk) inbound(ctx context.Context, route, bind string, m *sms.Message) error {
+	data := m.ShortMessage
+	if len(data) == 0 {
+		data, _ = m.TLV(sms.TagMessagePayload)
+	}
+	decoded, _ := text.Decode(m.DataCoding, userData(m))
+	err := d.pub.PublishInbound(ctx, &sms.Inbound{
+		ID:         "i." + rand.Text(),
+		Route:      route,
+		Bind:       bind,
+		Time:       time.Now().UTC(),
+		From:       m.Source.Addr,
+		To:         m.Destination.Addr,
+		Text:       decoded,
+		Data:       data,
+		DataCoding: m.DataCoding,
+		ESMClass:   m.ESMClass,
+	})
+	if err != nil {
+		d.counters.publishErrors.Add(1)
+		return fmt.Errorf("publish inbound message: %w", err)
+	}
+	d.counters.inbound.Add(1)
+	return nil
+}

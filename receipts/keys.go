@@ -1,0 +1,31 @@
+package receipts
+
+// keys names what is kept in Redis. Keys that one step touches together share
+// a hash tag, so that they share a slot in Redis Cluster.
+//
+// The ledger is scoped by producer and job, not by route: a job must not be
+// submitted twice by being sent to another route. Message ids are scoped by
+// route: two SMSCs may give out the same.
+type keys struct {
+	ledger string // + {producer:job}: record of the job
+	finals string // + {producer:job}: hash, part number → final state
+	ids    string // + {route:message id}: the part that has it
+	parked string // + {route:message id}: list of receipts without a job
+	due    string // + {route}: sorted set of what is parked, by when it is due, in Unix milliseconds
+	lease  string // + worker id: present while the worker lives
+	routes string // set of the routes that ever parked a receipt
+}
+
+func newKeys(prefix string) keys {
+	return keys{
+		ledger: prefix + ":j:{", finals: prefix + ":f:{", ids: prefix + ":c:{", parked: prefix + ":p:{",
+		due: prefix + ":d:{", lease: prefix + ":w:{", routes: prefix + ":routes",
+	}
+}
+
+func (k *keys) job(producer, job string) string       { return k.ledger + producer + ":" + job + "}" }
+func (k *keys) jobFinals(producer, job string) string { return k.finals + producer + ":" + job + "}" }
+func (k *keys) id(route, id string) string            { return k.ids + route + ":" + id + "}" }
+func (k *keys) parking(route, id string) string       { return k.parked + route + ":" + id + "}" }
+func (k *keys) dueIndex(route string) string          { return k.due + route + "}" }
+func (k *keys) worker(id string) string               { return k.lease + id + "}" }

@@ -1,0 +1,134 @@
+package receipts
+
+import "bytes"
+
+// label is one field of a receipt's text (SMPP 3.4 Appendix B).
+type label int
+
+const (
+	labelID label = iota
+	labelSub
+	labelDlvrd
+	labelSubmit
+	labelDone
+	labelStat
+	labelErr
+	labelText
+	labelCount
+)
+
+// spellings lists how SMSCs write the labels, in lower case, without the
+// colon. No spelling is the beginning of another.
+var spellings = []struct {
+	name  string
+	label label
+}{
+	{"id", labelID},
+	{"submit date", labelSubmit}, {"submit_date", labelSubmit}, {"submitdate", labelSubmit}, {"sub date", labelSubmit},
+	{"sub", labelSub},
+	{"dlvrd", labelDlvrd},
+	{"done date", labelDone}, {"done_date", labelDone}, {"donedate", labelDone},
+	{"status", labelStat}, {"stat", labelStat},
+	{"err", labelErr},
+	{"text", labelText},
+}
+
+// fields are the values of a receipt's text, as offsets into it.
+type fields struct {
+	body  []byte
+	start [labelCount]int // of the value; 0: no such label
+	end   [labelCount]int
+	other string // the second id: before text:, when the gateway and the SMSC behind it each wrote theirs
+}
+
+// scan finds the labels of body. The first of each counts, in any order. What
+// follows text: is the sender's and no label, except that a stat: is looked for
+// there when wantStat says so and none came before.
+func scan(body []byte, wantStat bool) *fields {
+	f := &fields{body: body}
+	open := labelCount // the label whose value runs up to the next one
+	closeAt := func(end int) {
+		if open < labelCount {
+			f.end[open] = end
+		}
+	}
+	for at := 0; at < len(body); at++ {
+		l, n := labelAt(body, at)
+		if n == 0 || f.start[labelText] > 0 && (l != labelStat || !wantStat || f.start[labelStat] > 0) {
+			continue
+		}
+		closeAt(at)
+		open = labelCount
+		switch {
+		case f.start[l] == 0:
+			f.start[l], open = at+n, l
+		case l == labelID && f.other == "":
+			f.other = firstWord(body[at+n:])
+		}
+		at += n - 1
+	}
+	closeAt(len(body))
+	return f
+}
+
+// labelAt returns the label that begins at body[at] and its length with the
+// colon, or 0. The byte before it must not be part of a word.
+func labelAt(body []byte, at int) (label, int) {
+	switch body[at] | 0x20 {
+	case 'i', 's', 'd', 'e', 't':
+	default:
+		return 0, 0
+	}
+	if at > 0 && isWord(body[at-1]) {
+		return 0, 0
+	}
+	for _, s := range spellings {
+		n := len(s.name)
+		if at+n < len(body) && body[at+n] == ':' && equalFoldASCII(body[at:at+n], s.name) {
+			return s.label, n + 1
+		}
+	}
+	return 0, 0
+}
+
+func isWord(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_'
+}
+
+// equalFoldASCII compares b with lower-case s. Unicode folding would change
+// byte offsets on invalid UTF-8.
+func equalFoldASCII(b []byte, s string) bool {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != s[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// whole returns the value up to the next label, trimmed.
+func (f *fields) whole(l label) string {
+	if f.start[l] == 0 {
+		return ""
+	}
+	return escape(trim(f.body[f.start[l]:f.end[l]]))
+}
+
+// word returns the value up to the first blank or comma.
+func (f *fields) word(l label) string {
+	if f.start[l] == 0 {
+		return ""
+	}
+	return firstWord(f.body[f.start[l]:f.end[l]])
+}
+
+func firstWord(v []byte) string {
+	v = trim(v)
+	if i := bytes.IndexAny(v, " ,\t\r\n"); i >= 0 {
+		v = v[:i]
+	}
+	return escape(v)
+}

@@ -1,0 +1,322 @@
+package receipts
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// Ledger remembers which jobs were begun, which parts the SMSC has, and how
+// jobs ended. Its calls wait while Redis is away, and fail only when ctx ends
+// or with ErrWorkerID.
+//
+// A claim is this worker's as long as its lease lives. A worker that was held
+// up for longer than that may have lost the claim to another, and must not
+// overwrite what that one recorded: see write.
+type Ledger struct {
+	desk     *Desk
+	claims   atomic.Uint64 // numbers the tokens
+	counters ledgerCounters
+}
+
+// Claim asks for the job in one round trip when nobody has begun it. Asked
+// again after a lost answer it recognises its own claim by the token.
+func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
+	if err := l.desk.lease.ensure(ctx); err != nil {
+		return sms.Claim{}, err
+	}
+	mine := &record{
+		state: recordClaimed, token: l.token(), worker: l.desk.lease.name(), attempt: ref.Attempt, doubt: ref.Doubt,
+	}
+	value, err := mine.encode()
+	if err != nil {
+		return sms.Claim{}, err
+	}
+	key := l.desk.keys.job(ref.Producer, ref.JobID)
+	ttl := l.desk.route(ref.Route).LedgerTTL.Milliseconds()
+	for {
+		cmd, err := one(ctx, l.desk.store, "claim job", func() *redis.StringCmd {
+			return redis.NewStringCmd(ctx, "set", key, value, "nx", "get", "px", ttl)
+		})
+		if err != nil {
+			return sms.Claim{}, err
+		}
+		found, _ := cmd.Bytes()
+		if len(found) == 0 || heldBy(found, mine.token) {
+			l.counters.fresh.Add(1)
+			return sms.Claim{State: sms.ClaimFresh, Token: mine.token, Doubt: ref.Doubt}, nil
+		}
+		claim, err := l.judge(ctx, key, found, ref, mine.token)
+		if claim != nil || err != nil {
+			return *cmp.Or(claim, &sms.Claim{}), err
+		}
+	}
+}
+
+// token names one claim among all of all workers.
+func (l *Ledger) token() string {
+	return l.desk.lease.incarnation + "-" + strconv.FormatUint(l.claims.Add(1), 36)
+}
+
+// judge answers a claim for a job that has a record, and takes it over where
+// that is right. It answers nil when the record is gone meanwhile.
+func (l *Ledger) judge(ctx context.Context, key string, found []byte, ref sms.JobRef, token string) (*sms.Claim, error) {
+	for len(found) > 0 {
+		old, err := decodeRecord(found)
+		if err != nil {
+			// A later version may have settled it: hands off.
+			l.desk.log.Error("job left alone, its ledger record cannot be read", "job_id", ref.JobID, "producer", ref.Producer, "err", err)
+			return l.busy(), nil
+		}
+		claim := &sms.Claim{Token: token, Attempt: old.attempt, Doubt: old.doubt || ref.Doubt, Parts: old.parts}
+		next := &record{
+			state: recordClaimed, token: token, worker: l.desk.lease.name(),
+			attempt: max(old.attempt, ref.Attempt), parts: old.parts,
+		}
+		switch old.state {
+		case recordSettled:
+			l.counters.settled.Add(1)
+			return &sms.Claim{State: sms.ClaimSettled, Attempt: old.attempt, Doubt: old.doubt, Parts: old.outcome.Parts, Outcome: old.outcome}, nil
+		case recordReleased:
+			claim.State = sms.ClaimResumed
+		case recordClaimed:
+			dead := old.worker == l.desk.lease.name() // the caller has it not in hand, or it would not ask
+			if !dead {
+				if dead, err = l.desk.lease.dead(ctx, old.worker); err != nil {
+					return nil, err
+				}
+			}
+			if !dead {
+				return l.busy(), nil
+			}
+			claim.State, claim.Doubt = sms.ClaimInDoubt, true
+			next.attempt = max(old.attempt+1, ref.Attempt)
+		}
+		next.doubt = claim.Doubt
+		if found, err = l.swap(ctx, key, found, next, ref.Route); err != nil {
+			return nil, err
+		}
+		if found == nil {
+			l.countTaken(claim.State)
+			return claim, nil
+		}
+	}
+	return nil, nil
+}
+
+func (l *Ledger) busy() *sms.Claim {
+	l.counters.busy.Add(1)
+	return &sms.Claim{State: sms.ClaimBusy}
+}
+
+func (l *Ledger) countTaken(state sms.ClaimState) {
+	if state == sms.ClaimInDoubt {
+		l.counters.inDoubt.Add(1)
+		return
+	}
+	l.counters.resumed.Add(1)
+}
+
+// swap replaces the record if it is still old. It answers nil, or what the
+// record is instead: empty when it is gone.
+func (l *Ledger) swap(ctx context.Context, key string, old []byte, next *record, route string) ([]byte, error) {
+	value, err := next.encode()
+	if err != nil {
+		return nil, err
+	}
+	ttl := l.desk.route(route).LedgerTTL.Milliseconds()
+	cmd, err := one(ctx, l.desk.store, "take over job", func() *redis.Cmd {
+		return call(ctx, casScript, []string{key}, old, value, ttl)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if now, ok := cmd.Val().(string); ok {
+		return []byte(now), nil
+	}
+	return nil, nil
+}
+
+// Accept records an accepted part: the message id, and the job's progress or,
+// with outcome, its end. It publishes receipts that came before it. The part
+// comes back with its id by the route's rule and is added to outcome.
+//
+// The id is written before parked receipts are looked for; see parkScript.
+// In Redis Cluster the record lies elsewhere than the id; both are repeated
+// until both are written.
+func (l *Ledger) Accept(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error) {
+	route := l.desk.route(ref.Route)
+	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
+	rec := &record{state: recordClaimed, token: token, worker: l.desk.lease.name(), attempt: ref.Attempt, doubt: ref.Doubt}
+	rec.parts = withPart(parts, part)
+	if outcome != nil {
+		outcome.Parts = rec.parts
+		rec.state, rec.outcome = recordSettled, outcome
+	}
+	value, err := rec.encode()
+	if err != nil {
+		return part, fmt.Errorf("record accepted part: %w", err)
+	}
+	id, err := l.desk.newMessageID(ref, a, part)
+	if err != nil {
+		return part, fmt.Errorf("record accepted part: %w", err)
+	}
+	guard := l.guard(ref, token, value)
+	cmds, err := l.desk.store.many(ctx, "record accepted part", func() []redis.Cmder {
+		return append(id.commands(ctx), guard.command(ctx))
+	})
+	if err != nil {
+		return part, err
+	}
+	if err := guard.check(ctx, cmds[len(cmds)-1]); err != nil {
+		return part, err
+	}
+	l.desk.meet(ctx, id, cmds)
+	return part, nil
+}
+
+// withPart returns parts with p, in the order of their numbers.
+func withPart(parts []sms.Part, p sms.Part) []sms.Part {
+	all := make([]sms.Part, 0, len(parts)+1)
+	for _, old := range parts {
+		if old.Number != p.Number {
+			all = append(all, old)
+		}
+	}
+	all = append(all, p)
+	slices.SortFunc(all, func(a, b sms.Part) int { return cmp.Compare(a.Number, b.Number) })
+	return all
+}
+
+// Settle records the outcome of a job.
+func (l *Ledger) Settle(ctx context.Context, ref sms.JobRef, token string, outcome *sms.Result) error {
+	rec := &record{
+		state: recordSettled, token: token, worker: l.desk.lease.name(), attempt: ref.Attempt, doubt: ref.Doubt, outcome: outcome,
+	}
+	value, err := rec.encode()
+	if err != nil {
+		return fmt.Errorf("settle job: %w", err)
+	}
+	guard := l.guard(ref, token, value)
+	cmd, err := one(ctx, l.desk.store, "settle job", func() redis.Cmder { return guard.command(ctx) })
+	if err != nil {
+		return err
+	}
+	return guard.check(ctx, cmd)
+}
+
+// Release hands a claim back: the next Claim answers Resumed with these parts,
+// and with those that late responses added meanwhile.
+func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, parts []sms.Part) error {
+	rec := &record{state: recordReleased, token: token, worker: l.desk.lease.name(), attempt: ref.Attempt, doubt: ref.Doubt}
+	key := l.desk.keys.job(ref.Producer, ref.JobID)
+	ttl := l.desk.route(ref.Route).LedgerTTL.Milliseconds()
+	cmd, err := one(ctx, l.desk.store, "release job", func() *redis.Cmd {
+		return call(ctx, releaseScript, []string{key}, token, rec.head(), encodeParts(parts), ttl)
+	})
+	if err != nil {
+		return err
+	}
+	if cmd.Val() != nil {
+		l.lost(ref)
+	}
+	return nil
+}
+
+// Late records a part whose response came after its timeout: receipts will
+// find the job, and while the job has no outcome the part will not be sent
+// again. A worker that records further parts of the job at this moment may not
+// see it; then the part is sent again as a possible duplicate, as it would
+// have been without its response.
+func (l *Ledger) Late(ctx context.Context, ref sms.JobRef, a sms.Accepted) error {
+	route := l.desk.route(ref.Route)
+	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
+	id, err := l.desk.newMessageID(ref, a, part)
+	if err != nil {
+		return fmt.Errorf("record late response: %w", err)
+	}
+	text := encodeParts([]sms.Part{part})
+	text = text[1 : len(text)-1]
+	key := l.desk.keys.job(ref.Producer, ref.JobID)
+	cmds, err := l.desk.store.many(ctx, "record late response", func() []redis.Cmder {
+		return append(id.commands(ctx), call(ctx, lateScript, []string{key}, text, part.Number))
+	})
+	if err != nil {
+		return err
+	}
+	l.counters.late.Add(1)
+	l.desk.meet(ctx, id, cmds)
+	return nil
+}
+
+// Healthy reports whether Redis answered when it was last asked.
+func (l *Ledger) Healthy() bool { return l.desk.store.healthy() }
+
+// guard writes the record of a claim so that another's is not overwritten.
+//
+// While our lease is alive nobody can have taken the claim over, and a plain
+// SET does: a script costs half as much again, and this runs for every part.
+// The SET still answers what it replaced; should this process have been held
+// up between the look at the lease and the write for longer than the rest of
+// the lease, what was overwritten is put back. Without a live lease the
+// comparison is made in Redis.
+type guard struct {
+	ledger  *Ledger
+	ref     sms.JobRef
+	key     string
+	token   string
+	value   []byte
+	ttl     int64 // ms
+	checked bool  // the last command compared in Redis
+}
+
+func (l *Ledger) guard(ref sms.JobRef, token string, value []byte) *guard {
+	return &guard{
+		ledger: l, ref: ref, key: l.desk.keys.job(ref.Producer, ref.JobID), token: token, value: value,
+		ttl: l.desk.route(ref.Route).LedgerTTL.Milliseconds(),
+	}
+}
+
+func (g *guard) command(ctx context.Context) redis.Cmder {
+	if g.checked = !g.ledger.desk.lease.held(); g.checked {
+		return call(ctx, writeScript, []string{g.key}, g.token, g.value, g.ttl)
+	}
+	return redis.NewStringCmd(ctx, "set", g.key, g.value, "get", "px", g.ttl)
+}
+
+// check looks at the answer. A lost claim is no error: the SMSC has what was
+// sent, and the outcome has the same id as that of the other worker, so only
+// one of them stays.
+func (g *guard) check(ctx context.Context, cmd redis.Cmder) error {
+	var found []byte
+	switch c := cmd.(type) {
+	case *redis.StringCmd:
+		found, _ = c.Bytes()
+	case *redis.Cmd:
+		s, _ := c.Val().(string)
+		found = []byte(s)
+	}
+	if len(found) == 0 || heldBy(found, g.token) {
+		return nil
+	}
+	g.ledger.lost(g.ref)
+	if g.checked {
+		return nil
+	}
+	_, err := one(ctx, g.ledger.desk.store, "put record back", func() *redis.Cmd {
+		return call(ctx, casScript, []string{g.key}, g.value, found, g.ttl)
+	})
+	return err
+}
+
+func (l *Ledger) lost(ref sms.JobRef) {
+	l.counters.lost.Add(1)
+	l.desk.log.Warn("claim was lost to another worker", "job_id", ref.JobID, "producer", ref.Producer, "route", ref.Route)
+}

@@ -1,0 +1,200 @@
+package receipts
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// sweepBatch is how many due receipts are looked at in one go.
+const sweepBatch = 100
+
+// park keeps a receipt until its job turns up under one of the keys, or until
+// it is due. When the job turned up meanwhile it is returned instead.
+//
+// The due index is written first: what is in the index and not parked is
+// dropped by the sweeper, what is parked and not in the index would never be seen.
+func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.Result) (*correlation, error) {
+	payload, err := json.Marshal(&parkedReceipt{Keys: keys, Result: res})
+	if err != nil {
+		return nil, fmt.Errorf("encode receipt for parking: %w", err)
+	}
+	ttl := d.route(route).ParkingTTL
+	due := time.Now().Add(ttl).UnixMilli()
+	ttl += unparkedGrace
+	if _, err := d.store.many(ctx, "index parked receipt", func() []redis.Cmder {
+		args := []any{(ttl + unparkedGrace).Milliseconds()}
+		for _, key := range keys {
+			args = append(args, due, dueMember(res.ID, key))
+		}
+		return []redis.Cmder{
+			redis.NewIntCmd(ctx, "sadd", d.keys.routes, route),
+			call(ctx, dueScript, []string{d.keys.dueIndex(route)}, args...),
+		}
+	}); err != nil {
+		return nil, err
+	}
+	cmds, err := d.store.many(ctx, "park receipt", func() []redis.Cmder {
+		all := make([]redis.Cmder, 0, len(keys))
+		for _, key := range keys {
+			all = append(all, call(ctx, parkScript, []string{d.keys.id(route, key), d.keys.parking(route, key)}, payload, ttl.Milliseconds()))
+		}
+		return all
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, cmd := range cmds {
+		if value, ok := cmd.(*redis.Cmd).Val().(string); ok {
+			return d.foundWhileParking(ctx, route, keys, res, string(payload), value)
+		}
+	}
+	d.counters.parked.Add(1)
+	return nil, nil
+}
+
+// foundWhileParking takes back what was parked under the other keys.
+func (d *Desk) foundWhileParking(ctx context.Context, route string, keys []string, res *sms.Result, payload, value string) (*correlation, error) {
+	for _, key := range keys {
+		if err := d.unpark(ctx, route, key, res.ID, payload); err != nil {
+			return nil, err
+		}
+	}
+	return decodeCorrelation([]byte(value))
+}
+
+// dueMember names a parked receipt in the due index. A result id has no blank.
+func dueMember(resultID, key string) string { return resultID + " " + key }
+
+// unpark removes a parked receipt that was published.
+func (d *Desk) unpark(ctx context.Context, route, key, resultID, payload string) error {
+	_, err := d.store.many(ctx, "remove parked receipt", func() []redis.Cmder {
+		return []redis.Cmder{
+			redis.NewIntCmd(ctx, "lrem", d.keys.parking(route, key), 0, payload),
+			redis.NewIntCmd(ctx, "zrem", d.keys.dueIndex(route), dueMember(resultID, key)),
+		}
+	})
+	return err
+}
+
+func decodeParked(payload string) (*parkedReceipt, error) {
+	p := new(parkedReceipt)
+	if err := json.Unmarshal([]byte(payload), p); err != nil {
+		return nil, fmt.Errorf("decode parked receipt: %w", err)
+	}
+	if p.Result == nil || p.Result.Receipt == nil {
+		return nil, fmt.Errorf("decode parked receipt: no receipt in it")
+	}
+	return p, nil
+}
+
+// sweepUntil looks over parked receipts until ctx ends, at its own pace so
+// that the workers do not all sweep at once.
+func (d *Desk) sweepUntil(ctx context.Context) {
+	for {
+		wait := d.cfg.SweepEvery/2 + rand.N(d.cfg.SweepEvery)
+		if pause(ctx, wait) != nil {
+			return
+		}
+		if err := d.sweep(ctx); err != nil && ctx.Err() == nil {
+			d.log.Warn("parked receipts not swept", "err", err)
+		}
+	}
+}
+
+// sweep publishes every parked receipt that is due. Several workers may do so
+// at once: the results have the same ids.
+func (d *Desk) sweep(ctx context.Context) error {
+	cmd, err := one(ctx, d.store, "list parking routes", func() *redis.StringSliceCmd {
+		return redis.NewStringSliceCmd(ctx, "smembers", d.keys.routes)
+	})
+	if err != nil {
+		return err
+	}
+	for _, route := range cmd.Val() {
+		if err := d.sweepRoute(ctx, route); err != nil {
+			return fmt.Errorf("route %s: %w", route, err)
+		}
+	}
+	return nil
+}
+
+func (d *Desk) sweepRoute(ctx context.Context, route string) error {
+	for {
+		cmd, err := one(ctx, d.store, "list due receipts", func() *redis.StringSliceCmd {
+			return redis.NewStringSliceCmd(ctx, "zrangebyscore", d.keys.dueIndex(route),
+				"-inf", strconv.FormatInt(time.Now().UnixMilli(), 10), "limit", 0, sweepBatch)
+		})
+		if err != nil {
+			return err
+		}
+		members := cmd.Val()
+		for _, member := range members {
+			if err := d.sweepOne(ctx, route, member); err != nil {
+				return err
+			}
+		}
+		if len(members) < sweepBatch {
+			return nil
+		}
+	}
+}
+
+// sweepOne publishes one due receipt, with its job if that turned up under any
+// key, and then removes it. When the job turns up just now it is published both
+// ways: too often rather than never.
+func (d *Desk) sweepOne(ctx context.Context, route, member string) error {
+	resultID, key, _ := strings.Cut(member, " ")
+	cmd, err := one(ctx, d.store, "read parked receipts", func() *redis.StringSliceCmd {
+		return redis.NewStringSliceCmd(ctx, "lrange", d.keys.parking(route, key), 0, -1)
+	})
+	if err != nil {
+		return err
+	}
+	for _, payload := range cmd.Val() {
+		p, err := decodeParked(payload)
+		if err != nil {
+			d.log.Error("parked receipt left to a worker that can read it", "route", route, "err", err)
+			return d.postpone(ctx, route, member)
+		}
+		if p.Result.ID != resultID {
+			continue
+		}
+		owner, err := d.lookUp(ctx, route, p.Keys, p.Result.Final)
+		if err != nil {
+			return err
+		}
+		if owner != nil {
+			err = d.publishMatched(ctx, owner, p.Result)
+		} else {
+			err = d.publishUnmatched(ctx, p.Result)
+		}
+		if err != nil {
+			return err
+		}
+		if err := d.unpark(ctx, route, key, resultID, payload); err != nil {
+			return err
+		}
+	}
+	_, err = one(ctx, d.store, "forget due receipt", func() *redis.IntCmd {
+		return redis.NewIntCmd(ctx, "zrem", d.keys.dueIndex(route), member)
+	})
+	return err
+}
+
+// postpone leaves a parked receipt for another parking time.
+func (d *Desk) postpone(ctx context.Context, route, member string) error {
+	_, err := one(ctx, d.store, "postpone due receipt", func() *redis.IntCmd {
+		due := time.Now().Add(d.route(route).ParkingTTL).UnixMilli()
+		return redis.NewIntCmd(ctx, "zadd", d.keys.dueIndex(route), "xx", due, member)
+	})
+	return err
+}

@@ -1,0 +1,130 @@
+package receipts
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// record is what the ledger keeps of a job, as text:
+//
+//	1C9f86d081-2a pod-3/9f86d081 1 0 [{"number":1,"message_id":"7f2a"}]
+//
+// The version and the state, at once followed by the token of the claim; the
+// worker and its incarnation; the number of the attempt; 1 when the job is in
+// doubt; then the accepted parts, or once settled the outcome.
+type record struct {
+	state   recordState
+	token   string
+	worker  string // id and incarnation, id/incarnation
+	attempt int
+	doubt   bool
+	parts   []sms.Part  // when not settled
+	outcome *sms.Result // when settled
+}
+
+type recordState byte
+
+const (
+	recordVersion = '1'
+
+	recordClaimed  recordState = 'C' // a worker has it
+	recordReleased recordState = 'R' // handed back in good order
+	recordSettled  recordState = 'S' // has its outcome
+)
+
+var noParts = []byte("[]")
+
+// head is the record up to its parts or outcome.
+func (r *record) head() []byte {
+	b := make([]byte, 0, 256)
+	b = append(b, recordVersion, byte(r.state))
+	b = append(b, r.token...)
+	b = append(b, ' ')
+	b = append(b, r.worker...)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(r.attempt), 10)
+	if r.doubt {
+		return append(b, " 1 "...)
+	}
+	return append(b, " 0 "...)
+}
+
+// encode fails only when the outcome's Meta is no JSON.
+func (r *record) encode() ([]byte, error) {
+	b := r.head()
+	if r.state == recordSettled {
+		return r.outcome.AppendJSON(b)
+	}
+	return append(b, encodeParts(r.parts)...), nil
+}
+
+func encodeParts(parts []sms.Part) []byte {
+	if len(parts) == 0 {
+		return noParts
+	}
+	b, err := json.Marshal(parts)
+	if err != nil {
+		panic("receipts: parts always marshal: " + err.Error())
+	}
+	return b
+}
+
+// decodeRecord fails on what a later version, or nobody, wrote.
+func decodeRecord(b []byte) (*record, error) {
+	if len(b) < 2 || b[0] != recordVersion {
+		return nil, fmt.Errorf("ledger record of unknown version %q", b[:min(len(b), 1)])
+	}
+	f := bytes.SplitN(b[2:], []byte{' '}, 5)
+	if len(f) != 5 {
+		return nil, fmt.Errorf("ledger record of %d fields", len(f))
+	}
+	attempt, err := strconv.Atoi(string(f[2]))
+	if err != nil {
+		return nil, fmt.Errorf("ledger record: attempt: %w", err)
+	}
+	r := &record{
+		state: recordState(b[1]), token: string(f[0]), worker: string(f[1]),
+		attempt: attempt, doubt: f[3][0] == '1',
+	}
+	switch r.state {
+	case recordClaimed, recordReleased:
+		err = json.Unmarshal(f[4], &r.parts)
+	case recordSettled:
+		err = json.Unmarshal(f[4], &r.outcome)
+	default:
+		return nil, fmt.Errorf("ledger record of unknown state %q", b[1])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ledger record: %w", err)
+	}
+	return r, nil
+}
+
+// heldBy reports whether the record belongs to the claim, without decoding it.
+func heldBy(b []byte, token string) bool {
+	return len(b) > 2+len(token) && b[0] == recordVersion && string(b[2:2+len(token)]) == token && b[2+len(token)] == ' '
+}
+
+// correlation is what is kept under a message id: the job, the part, and the
+// id as the part's result shows it, since a receipt may write it differently.
+type correlation struct {
+	sms.JobRef
+	Part  int    `json:"n"`
+	Total int    `json:"t"`
+	ID    string `json:"i"`
+}
+
+func (c *correlation) sameMessage(other *correlation) bool {
+	return c.Producer == other.Producer && c.JobID == other.JobID && c.Part == other.Part
+}
+
+// parkedReceipt is a receipt that waits for its job: the result as it would be
+// published unmatched, and every key under which the job may turn up.
+type parkedReceipt struct {
+	Keys   []string    `json:"c"`
+	Result *sms.Result `json:"r"`
+}
