@@ -123,6 +123,7 @@ func (d *Dispatcher) Run(intake, work context.Context) error {
 // consume runs one goroutine per job of the lane, at most Held of them.
 func (d *Dispatcher) consume(intake, work context.Context, lane sms.Lane) error {
 	held := make(chan struct{}, d.cfg.Held)
+	inHand := &d.stats.inHand[laneIndex(lane)]
 	prefetch := min(d.cfg.Held, 500)
 	err := d.deps.Source.Consume(intake, d.cfg.Route, lane, prefetch, func(del Delivery) {
 		select {
@@ -131,8 +132,9 @@ func (d *Dispatcher) consume(intake, work context.Context, lane sms.Lane) error 
 			del.HandBack()
 			return
 		}
+		inHand.Add(1)
 		d.jobs.Go(func() {
-			defer func() { <-held }()
+			defer func() { inHand.Add(-1); <-held }()
 			d.handle(intake, work, del)
 		})
 	})

@@ -12,8 +12,9 @@ type stats struct {
 	received    atomic.Int64
 	retries     atomic.Int64
 	deadLetters atomic.Int64
-	kinds       [4]atomic.Int64 // by kindIndex
-	codes       [8]atomic.Int64 // by position in sms.Codes
+	inHand      [laneCount]atomic.Int64 // by laneIndex
+	kinds       [4]atomic.Int64         // by position in terminalKinds
+	codes       [8]atomic.Int64         // by position in sms.Codes
 }
 
 var (
@@ -44,7 +45,8 @@ type Snapshot struct {
 	DeadLetters int64                   // jobs buried
 	Outcomes    map[sms.Kind]int64      // outcomes published
 	Codes       map[sms.Code]int64      // their codes
-	Waiting     map[sms.Lane]int        // jobs waiting for their turn
+	InHand      map[sms.Lane]int        // jobs taken and not yet settled
+	Waiting     map[sms.Lane]int        // of these, waiting for their turn
 	Limit       Limit                   // what limits the route now
 	Limited     map[Limit]time.Duration // how long each limit held so far
 }
@@ -57,7 +59,11 @@ func (d *Dispatcher) Snapshot() Snapshot {
 		DeadLetters: d.stats.deadLetters.Load(),
 		Outcomes:    make(map[sms.Kind]int64, len(terminalKinds)),
 		Codes:       make(map[sms.Code]int64),
+		InHand:      make(map[sms.Lane]int, laneCount),
 		Waiting:     d.turnstile.waiting(),
+	}
+	for i, lane := range sms.Lanes() {
+		s.InHand[lane] = int(d.stats.inHand[i].Load())
 	}
 	s.Limit, s.Limited = d.turnstile.limits()
 	for i, k := range terminalKinds {

@@ -1,0 +1,258 @@
+// Package app is the composition root: it reads the configuration, makes every
+// part, connects them and runs them in order. The worker, the tests and the
+// demo all run it; nothing else knows every package.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
+	"github.com/shortwire-sms/shortwire/receipts"
+)
+
+// Deps are what a worker is given.
+type Deps struct {
+	Logger  *slog.Logger // default slog.Default
+	Version string       // shown in status
+}
+
+// App is one worker.
+type App struct {
+	cfg      *Config
+	deps     Deps
+	log      *slog.Logger
+	metrics  *admin.Metrics
+	admin    *admin.Server
+	began    time.Time
+	draining atomic.Bool
+	up       atomic.Pointer[parts] // set once connected
+}
+
+// parts are what runs once NATS and Redis are there.
+type parts struct {
+	nats   *jetstream.Client
+	redis  redis.UniversalClient
+	desk   *receipts.Desk
+	routes []*route
+}
+
+// wrapUp is kept of drain_timeout for what follows the last job: unbinding,
+// confirming acks, giving up the lease.
+const wrapUp = 3 * time.Second
+
+// New makes a worker; it does no I/O.
+func New(cfg *Config, deps Deps) (*App, error) {
+	if deps.Logger == nil {
+		deps.Logger = slog.Default()
+	}
+	a := &App{cfg: cfg, deps: deps, log: deps.Logger, began: time.Now()}
+	var err error
+	if a.metrics, err = admin.NewMetrics(); err != nil {
+		return nil, err
+	}
+	if err := observe(a.metrics, a.Status); err != nil {
+		return nil, err
+	}
+	a.admin = admin.New(admin.Config{Listen: cfg.Admin.Listen}, admin.Deps{
+		Status:   func() any { return a.Status() },
+		Ready:    a.ready,
+		Gatherer: a.metrics.Gatherer(),
+		Logger:   a.log,
+	})
+	return a, nil
+}
+
+// AdminURL is where the admin server listens; it waits until it does or ctx ends.
+func (a *App) AdminURL(ctx context.Context) string {
+	addr := a.admin.Addr(ctx)
+	if addr == nil {
+		return ""
+	}
+	return "http://" + addr.String()
+}
+
+// Run works until ctx ends, then drains: intake stops, what is in flight is
+// finished or handed back within drain_timeout, binds are unbound. It returns
+// nil after a drain, a *DependencyError when it could not begin.
+//
+// The order of the end is the reverse of the beginning: dispatchers, binds,
+// NATS, the worker's lease, the admin server.
+func (a *App) Run(ctx context.Context) (err error) {
+	for _, n := range a.cfg.Notices {
+		a.log.Warn("configuration", "notice", n)
+	}
+	// Everything but intake outlives ctx.
+	alive := context.WithoutCancel(ctx)
+
+	adminCtx, endAdmin := context.WithCancel(alive)
+	var adminGroup errgroup.Group
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	adminGroup.Go(func() error {
+		err := a.admin.Run(adminCtx)
+		if err != nil {
+			fail(err) // without status and health nobody can operate it
+		}
+		return err
+	})
+	defer func() {
+		endAdmin()
+		err = errors.Join(err, adminGroup.Wait())
+	}()
+
+	p, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	a.up.Store(p)
+	a.log.Info("worker started", "worker", a.cfg.Worker.ID, "version", a.deps.Version, "routes", len(p.routes))
+	return a.work(ctx, alive, p)
+}
+
+// connect reaches NATS and Redis and makes the parts that need them.
+func (a *App) connect(ctx context.Context) (_ *parts, err error) {
+	p := &parts{}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.nats, err = jetstream.Dial(ctx, jetstreamConfig(a.cfg, "shortwire "+a.cfg.Worker.ID, a.log)); err != nil {
+		return nil, &DependencyError{What: "NATS", Err: err}
+	}
+	if err := p.nats.Verify(ctx, routeNames(a.cfg)); err != nil {
+		return nil, &DependencyError{What: "NATS", Err: err, Hint: "run: shortwire setup --config FILE"}
+	}
+	if p.redis, err = receipts.Connect(a.cfg.Redis.ServerURL()); err != nil {
+		return nil, err
+	}
+	if err := p.redis.Ping(ctx).Err(); err != nil {
+		return nil, &DependencyError{What: "Redis", Err: fmt.Errorf("%s does not answer: %w", a.cfg.Redis.URL, cause(err)), Hint: "check redis.url, and that the server runs"}
+	}
+	deskRoutes := make(map[string]receipts.Route, len(a.cfg.Routes))
+	for i := range a.cfg.Routes {
+		deskRoutes[a.cfg.Routes[i].Name] = a.cfg.Routes[i].desk()
+	}
+	if p.desk, err = receipts.New(
+		receipts.Config{WorkerID: a.cfg.Worker.ID, Routes: deskRoutes},
+		receipts.Deps{Redis: p.redis, Publisher: p.nats, Log: a.log},
+	); err != nil {
+		return nil, err
+	}
+	for i := range a.cfg.Routes {
+		r, err := newRoute(&a.cfg.Routes[i], a.cfg.Worker.DrainTimeout, p, a.log)
+		if err != nil {
+			return nil, err
+		}
+		p.routes = append(p.routes, r)
+	}
+	return p, nil
+}
+
+// work runs desk, binds and dispatchers, and ends them in reverse.
+func (a *App) work(ctx, alive context.Context, p *parts) error {
+	intake, stopIntake := context.WithCancelCause(ctx)
+	working, abort := context.WithCancelCause(alive)
+	bound, unbind := context.WithCancel(alive)
+	leased, release := context.WithCancel(alive)
+	defer release()
+	defer unbind()
+	defer abort(nil)
+
+	// The budget of the drain begins with the first signal.
+	stopWatch := context.AfterFunc(intake, func() {
+		a.draining.Store(true)
+		a.log.Info("draining", "timeout", a.cfg.Worker.DrainTimeout)
+	})
+	defer stopWatch()
+	stopBudget := afterFunc(intake, a.cfg.Worker.DrainTimeout-min(wrapUp, a.cfg.Worker.DrainTimeout/2), func() {
+		abort(errors.New("drain_timeout is used up"))
+	})
+	defer stopBudget()
+
+	var desk, pools, dispatchers errgroup.Group
+	supervise := func(g *errgroup.Group, what string, run func() error) {
+		g.Go(func() error {
+			err := run()
+			if err != nil {
+				err = fmt.Errorf("%s: %w", what, err)
+				stopIntake(err) // one part gone: end in good order
+			}
+			return err
+		})
+	}
+	supervise(&desk, "receipts", func() error { return p.desk.Run(leased) })
+	for _, r := range p.routes {
+		supervise(&pools, "binds of "+r.cfg.Name, func() error { return r.pool.Run(bound, alive) })
+		supervise(&dispatchers, "route "+r.cfg.Name, func() error { return r.dispatcher.Run(intake, working) })
+	}
+
+	err := dispatchers.Wait()
+	stopIntake(nil)
+	unbind()
+	err = errors.Join(err, pools.Wait())
+	last, cancel := context.WithTimeout(alive, wrapUp)
+	defer cancel()
+	if drainErr := p.nats.Drain(last); drainErr != nil {
+		a.log.Warn("not everything was confirmed", "err", drainErr)
+	}
+	release()
+	err = errors.Join(err, desk.Wait())
+	a.log.Info("worker ended", "worker", a.cfg.Worker.ID, "up", time.Since(a.began).Round(time.Millisecond))
+	return err
+}
+
+// afterFunc calls f, in a goroutine of its own, when ctx has been over for d.
+func afterFunc(ctx context.Context, d time.Duration, f func()) (stop func()) {
+	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			f()
+		case <-ended.Done():
+		}
+	})
+	return func() { unwatch(); cancel() }
+}
+
+// ready says why no jobs can be taken, nil when they can.
+func (a *App) ready() error {
+	p := a.up.Load()
+	switch {
+	case a.draining.Load():
+		return errors.New("draining")
+	case p == nil:
+		return errors.New("starting")
+	case !p.nats.Connected():
+		return errors.New("nats is away")
+	case !p.desk.Healthy():
+		return errors.New("redis is away")
+	}
+	for _, r := range p.routes {
+		if r.bound() > 0 {
+			return nil
+		}
+	}
+	return errors.New("no route has a bind")
+}
+
+func (p *parts) close() {
+	if p.nats != nil {
+		p.nats.Close()
+	}
+	if p.redis != nil {
+		_ = p.redis.Close()
+	}
+}

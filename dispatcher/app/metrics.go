@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/shortwire-sms/shortwire/dispatcher"
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
+)
+
+// limits is the closed set of what limits a route, for the metric that has
+// one series each.
+var limits = []dispatcher.Limit{dispatcher.LimitNone, dispatcher.LimitRate, dispatcher.LimitWindow, dispatcher.LimitNoBind}
+
+// instruments are read from Status when somebody asks: counting costs the hot
+// path nothing beyond its own atomic counters.
+type instruments struct {
+	outcomes, codes, retries, dead, receipts metric.Int64ObservableCounter
+	limitedFor                               metric.Float64ObservableCounter
+	limit, waiting, bound, inFlight, window  metric.Int64ObservableGauge
+}
+
+func observe(m *admin.Metrics, status func() Status) error {
+	meter := m.Meter()
+	var ins instruments
+	var failed error
+	counter := func(name, text string) metric.Int64ObservableCounter {
+		c, err := meter.Int64ObservableCounter(name, metric.WithDescription(text))
+		failed = first(failed, err)
+		return c
+	}
+	gauge := func(name, text string) metric.Int64ObservableGauge {
+		g, err := meter.Int64ObservableGauge(name, metric.WithDescription(text))
+		failed = first(failed, err)
+		return g
+	}
+	ins.outcomes = counter("shortwire.outcomes", "results published, by kind")
+	ins.codes = counter("shortwire.faults", "outcomes with a code, by code")
+	ins.retries = counter("shortwire.retries", "attempts scheduled")
+	ins.dead = counter("shortwire.dead_letters", "jobs buried")
+	ins.receipts = counter("shortwire.receipts", "delivery receipts, by what became of them")
+	ins.limit = gauge("shortwire.route.limit", "1 for what limits the route now, by limit")
+	ins.waiting = gauge("shortwire.waiting", "jobs in hand waiting for their turn, by lane")
+	ins.bound = gauge("shortwire.binds.bound", "binds that are bound")
+	ins.inFlight = gauge("shortwire.binds.in_flight", "submit_sm without an answer")
+	ins.window = gauge("shortwire.binds.window", "window slots of the binds that are bound")
+	var err error
+	ins.limitedFor, err = meter.Float64ObservableCounter("shortwire.route.limited", metric.WithUnit("s"),
+		metric.WithDescription("how long each limit held"))
+	if failed = first(failed, err); failed != nil {
+		return fmt.Errorf("instruments: %w", failed)
+	}
+	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := status()
+		for i := range s.Routes {
+			ins.read(o, &s.Routes[i])
+		}
+		return nil
+	}, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.receipts, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
+	return err
+}
+
+func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
+	route := attribute.String("route", r.Name)
+	with := func(key, value string) metric.MeasurementOption {
+		return metric.WithAttributes(route, attribute.String(key, value))
+	}
+	for kind, n := range r.Outcomes {
+		o.ObserveInt64(ins.outcomes, n, with("kind", string(kind)))
+	}
+	for code, n := range r.Codes {
+		o.ObserveInt64(ins.codes, n, with("code", string(code)))
+	}
+	o.ObserveInt64(ins.retries, r.Retries, metric.WithAttributes(route))
+	o.ObserveInt64(ins.dead, r.DeadLetters, metric.WithAttributes(route))
+	for _, l := range limits {
+		var now int64
+		if r.Limit == l {
+			now = 1
+		}
+		o.ObserveInt64(ins.limit, now, with("limit", string(l)))
+		o.ObserveFloat64(ins.limitedFor, r.LimitedFor[string(l)], with("limit", string(l)))
+	}
+	for lane, l := range r.Lanes {
+		o.ObserveInt64(ins.waiting, int64(l.Waiting), with("lane", string(lane)))
+	}
+	o.ObserveInt64(ins.receipts, r.Receipts.Matched, with("end", "matched"))
+	o.ObserveInt64(ins.receipts, r.Receipts.Parked, with("end", "parked"))
+	o.ObserveInt64(ins.receipts, r.Receipts.Unmatched, with("end", "unmatched"))
+	var bound, inFlight, window int64
+	for _, b := range r.Binds {
+		if b.State == "bound" {
+			bound, window = bound+1, window+int64(b.Window)
+		}
+		inFlight += int64(b.InFlight)
+	}
+	o.ObserveInt64(ins.bound, bound, metric.WithAttributes(route))
+	o.ObserveInt64(ins.inFlight, inFlight, metric.WithAttributes(route))
+	o.ObserveInt64(ins.window, window, metric.WithAttributes(route))
+}
+
+func first(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}

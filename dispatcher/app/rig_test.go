@@ -1,0 +1,293 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shortwire-sms/shortwire/binds/smsctest"
+	"github.com/shortwire-sms/shortwire/dispatcher/app"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/receipts/redistest"
+)
+
+// rig is everything around a worker, on real parts: NATS server, Redis, SMSC
+// simulator, and a consumer of the result stream as the judge.
+type rig struct {
+	t       *testing.T
+	natsDir string
+	nats    *server.Server
+	redis   *redistest.Server
+	smsc    *smsctest.SMSC
+	addr    string // of smsc
+	log     *lockedBuffer
+	extra   string // route keys of the scenario, YAML
+
+	mu      sync.Mutex
+	results []*sms.Result // guarded by mu
+}
+
+func newRig(t *testing.T, smsc smsctest.Config, routeKeys string) *rig {
+	t.Helper()
+	r := &rig{t: t, natsDir: t.TempDir(), log: &lockedBuffer{}, extra: routeKeys}
+	r.startNATS(server.RANDOM_PORT)
+	t.Cleanup(func() { r.nats.Shutdown(); r.nats.WaitForShutdown() })
+	r.redis = redistest.Start(t)
+	r.smsc = smsctest.New(smsc)
+	t.Cleanup(func() { _ = r.smsc.Close() })
+	addr, err := r.smsc.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.addr = addr.String()
+	if err := app.Setup(t.Context(), r.config("setup"), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	r.follow()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("worker log:\n%s", r.log)
+		}
+	})
+	return r
+}
+
+func (r *rig) startNATS(port int) {
+	r.t.Helper()
+	s, err := server.NewServer(&server.Options{
+		ServerName: "test", Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: r.natsDir, NoSigs: true, NoLog: true,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		r.t.Fatal("NATS server is not ready")
+	}
+	r.nats = s
+}
+
+// config is what a worker with this id reads.
+func (r *rig) config(worker string) *app.Config {
+	r.t.Helper()
+	path := filepath.Join(r.t.TempDir(), "shortwire.yaml")
+	yaml := fmt.Sprintf(`
+nats:   {url: %q}
+redis:  {url: "redis://%s/0"}
+admin:  {listen: 127.0.0.1:0}
+worker: {id: %s, drain_timeout: 8s}
+routes:
+  - name: acme
+    endpoints: [%q]
+    system_id: acme
+    password_env: ACME_PASSWORD
+    binds: 2
+    window: 50
+    source: {address: ACME}
+    retry: {initial: 200ms, max: 1s}
+%s`, r.nats.ClientURL(), r.redis.Addr, worker, r.addr, r.extra)
+	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	cfg, err := app.Load(path, func(string) string { return "secret" })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return cfg
+}
+
+// worker runs one until its stop is called, or the test ends; stop drains and
+// returns what Run returned.
+func (r *rig) worker(id string) (stop func() error) {
+	r.t.Helper()
+	w, err := app.New(r.config(id), app.Deps{
+		Logger:  slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelInfo})).With("worker", id),
+		Version: "test",
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	r.t.Cleanup(func() { _ = stop() })
+	return stop
+}
+
+// follow collects all results from now on, across server restarts.
+func (r *rig) follow() {
+	r.t.Helper()
+	nc := r.connect()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	c, err := js.OrderedConsumer(r.t.Context(), sms.Subjects{}.StreamResults(), jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cc, err := c.Consume(func(m jetstream.Msg) {
+		var res sms.Result
+		if err := json.Unmarshal(m.Data(), &res); err != nil {
+			r.t.Errorf("result that is no result: %v", err)
+			return
+		}
+		if id := m.Headers().Get("Nats-Msg-Id"); id != res.ID {
+			r.t.Errorf("result %s published under Nats-Msg-Id %s", res.ID, id)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.results = append(r.results, &res)
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(cc.Stop)
+}
+
+func (r *rig) connect() *nats.Conn {
+	r.t.Helper()
+	nc, err := nats.Connect(r.nats.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(nc.Close)
+	return nc
+}
+
+// publish sends jobs as producer "shop" in the normal lane.
+func (r *rig) publish(jobs ...string) {
+	r.t.Helper()
+	js, err := jetstream.New(r.connect())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, j := range jobs {
+		if _, err := js.Publish(r.t.Context(), "sms.jobs.acme.normal.shop", []byte(j)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// await waits until enough says so of the results.
+func (r *rig) await(what string, enough func([]*sms.Result) bool) []*sms.Result {
+	r.t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		r.mu.Lock()
+		got := append([]*sms.Result(nil), r.results...)
+		r.mu.Unlock()
+		if enough(got) {
+			return got
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			for _, res := range got[:min(len(got), 20)] {
+				b, _ := json.Marshal(res)
+				r.t.Logf("%s", b)
+			}
+			r.t.Fatalf("still waiting for %s with %d results", what, len(got))
+		}
+	}
+}
+
+// awaitKinds waits until the job has results of these kinds and returns them in that order.
+func (r *rig) awaitKinds(job string, kinds ...sms.Kind) []*sms.Result {
+	r.t.Helper()
+	var found []*sms.Result
+	r.await(fmt.Sprintf("%v of %s", kinds, job), func(all []*sms.Result) bool {
+		found = found[:0]
+		for _, k := range kinds {
+			for _, res := range all {
+				if res.JobID == job && res.Kind == k {
+					found = append(found, res)
+					break
+				}
+			}
+		}
+		return len(found) == len(kinds)
+	})
+	return found
+}
+
+// outcomes counts distinct terminal results by job.
+func (r *rig) outcomes() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ids, n := map[string]bool{}, map[string]int{}
+	for _, res := range r.results {
+		if res.Kind != sms.KindReceipt && !ids[res.ID] {
+			ids[res.ID] = true
+			n[res.JobID]++
+		}
+	}
+	return n
+}
+
+// accepted counts the messages that the SMSC took in.
+func (r *rig) accepted() int {
+	n := 0
+	for _, m := range r.smsc.Submits() {
+		if m.Status == smsctest.ROK {
+			n++
+		}
+	}
+	return n
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("still waiting until %s", what)
+		}
+	}
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func jobs(n int, format string) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = strings.ReplaceAll(format, "%d", fmt.Sprint(i))
+	}
+	return all
+}

@@ -1,0 +1,205 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/binds"
+	"github.com/shortwire-sms/shortwire/binds/smpp"
+	"github.com/shortwire-sms/shortwire/dispatcher"
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/ratelimit"
+	"github.com/shortwire-sms/shortwire/receipts"
+)
+
+// What the pipeline asks for, and who answers.
+var (
+	_ dispatcher.Source    = (*jetstream.Client)(nil)
+	_ dispatcher.Publisher = (*jetstream.Client)(nil)
+	_ dispatcher.Retrier   = (*jetstream.Client)(nil)
+	_ dispatcher.Morgue    = (*jetstream.Client)(nil)
+	_ dispatcher.Ledger    = (*receipts.Ledger)(nil)
+	_ dispatcher.Limiter   = (*ratelimit.Bucket)(nil)
+	_ dispatcher.Binds     = poolPort{}
+	_ receipts.Publisher   = (*jetstream.Client)(nil)
+)
+
+// route is one route's parts.
+type route struct {
+	cfg        *RouteConfig
+	pool       *binds.Pool
+	dispatcher *dispatcher.Dispatcher
+	used       rateMeter
+}
+
+// lateTimeout bounds what is done for a response that came after its timeout.
+const lateTimeout = 30 * time.Second
+
+func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger) (*route, error) {
+	r := &route{cfg: cfg}
+	secure, err := cfg.TLS.client()
+	if err != nil {
+		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
+	}
+	poolCfg := cfg.pool(secure)
+	poolCfg.DrainTimeout = min(wrapUp, drain/2) // jobs have ended before; this is for receipts
+	r.pool, err = binds.New(poolCfg, binds.Deps{
+		Logger: log,
+		Deliver: func(ctx context.Context, bind string, in *smpp.Inbound) uint32 {
+			return p.desk.Deliver(ctx, cfg.Name, bind, &in.Message)
+		},
+		Late: func(ctx context.Context, ref sms.JobRef, a sms.Accepted) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
+			defer cancel()
+			if err := p.desk.Ledger().Late(ctx, ref, a); err != nil {
+				log.Warn("late response not recorded, its receipts will be unmatched", "route", cfg.Name, "job_id", ref.JobID, "err", err)
+			}
+		},
+		Limiter: func(string) binds.Limiter {
+			if cfg.BindRate == 0 {
+				return nil
+			}
+			return ratelimit.NewBucket(cfg.BindRate, 0)
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
+	}
+	r.dispatcher, err = dispatcher.New(cfg.pipeline(), dispatcher.Deps{
+		Source: p.nats, Publisher: p.nats, Retrier: p.nats, Morgue: p.nats,
+		Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: ratelimit.NewBucket(cfg.Rate, cfg.Burst), Logger: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
+	}
+	return r, nil
+}
+
+// bound counts the binds that take messages.
+func (r *route) bound() int { return r.pool.Bound() }
+
+// pipeline is the dispatcher's part of the configuration.
+func (c *RouteConfig) pipeline() dispatcher.Config {
+	source := dispatcher.SourceAddress(c.Source.Address)
+	if c.Source.TON != nil {
+		source.TON = *c.Source.TON
+	}
+	if c.Source.NPI != nil {
+		source.NPI = *c.Source.NPI
+	}
+	return dispatcher.Config{
+		Route:   c.Name,
+		Source:  source,
+		Receipt: c.Receipt,
+		Ref16:   c.Concat == ConcatUDH16,
+		Lanes:   c.Lanes.Weights(),
+		Held:    c.held(),
+		Window:  c.Window,
+		Retry:   dispatcher.RetryPolicy{MaxAttempts: c.Retry.MaxAttempts, Initial: c.Retry.Initial, Max: c.Retry.Max},
+	}
+}
+
+// held is how many jobs of a lane are in hand at once: what the windows carry
+// and a quarter more that waits its turn, so that a free slot never waits for
+// the queue; but no more than two seconds' worth of the rate, because a job in
+// hand is one that no other worker can take.
+func (c *RouteConfig) held() int {
+	slots := c.Binds * c.Window
+	n := slots + max(slots/4, 16)
+	if c.Rate > 0 {
+		n = min(n, max(int(2*c.Rate), c.Burst, 16))
+	}
+	return n
+}
+
+// pool is the binds' part of the configuration.
+func (c *RouteConfig) pool(secure *tls.Config) binds.Config {
+	return binds.Config{
+		Route:            c.Name,
+		Endpoints:        c.Endpoints,
+		TLS:              secure,
+		SystemID:         c.SystemID,
+		Password:         string(c.Password),
+		SystemType:       c.SystemType,
+		InterfaceVersion: interfaceVersion(c.InterfaceVersion),
+		Binds:            c.Binds,
+		Window:           c.Window,
+		EnquireLink:      c.EnquireLink,
+		ResponseTimeout:  c.ResponseTimeout,
+		BindTimeout:      c.BindTimeout,
+		DialTimeout:      c.BindTimeout,
+	}
+}
+
+// interfaceVersion is "3.4" as SMPP writes it, 0x34.
+func interfaceVersion(s string) uint8 {
+	n, err := strconv.ParseUint(strings.ReplaceAll(s, ".", ""), 16, 8)
+	if err != nil {
+		return 0 // the default; the configuration was checked
+	}
+	return uint8(n)
+}
+
+// desk is the receipts' part of the configuration.
+func (c *RouteConfig) desk() receipts.Route {
+	return receipts.Route{
+		IDs:            receipts.IDRules{Submit: receipts.IDRule(c.MessageID.Submit), Receipt: receipts.IDRule(c.MessageID.Receipt)},
+		CorrelationTTL: c.CorrelationTTL,
+		LedgerTTL:      c.LedgerTTL,
+		ParkingTTL:     c.ParkingTime,
+	}
+}
+
+// client makes the TLS settings towards the SMSC, nil when it is off.
+func (c *TLSConfig) client() (*tls.Config, error) {
+	if !c.Enabled {
+		return nil, nil
+	}
+	secure := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("tls.ca_file: %w", err)
+		}
+		secure.RootCAs = x509.NewCertPool()
+		if !secure.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("tls.ca_file: holds no certificate in PEM")
+		}
+	}
+	if c.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("tls.cert_file: %w", err)
+		}
+		secure.Certificates = []tls.Certificate{cert}
+	}
+	return secure, nil
+}
+
+// poolPort is a pool as the pipeline sees it.
+type poolPort struct{ *binds.Pool }
+
+// Reserve implements dispatcher.Binds.
+func (p poolPort) Reserve(n int) (dispatcher.Reservation, dispatcher.Shortage) {
+	r, short := p.TryReserve(n)
+	if r != nil {
+		return r, dispatcher.Shortage{}
+	}
+	limit := dispatcher.LimitWindow
+	switch short.Reason {
+	case binds.ShortBind:
+		limit = dispatcher.LimitNoBind
+	case binds.ShortRate:
+		limit = dispatcher.LimitRate
+	}
+	return nil, dispatcher.Shortage{Reason: limit, Wait: short.Wait}
+}

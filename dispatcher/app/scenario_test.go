@@ -1,0 +1,362 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shortwire-sms/shortwire/binds/smsctest"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+func TestJobIsSubmittedAndItsReceiptFindsIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{SystemID: "acme", Password: "secret"}, "")
+	r.worker("w1")
+	r.publish(`{"id":"j1","to":"+447700900123","from":"SHOP","text":"Héllo €","meta":{"order":7}}`)
+
+	got := r.awaitKinds("j1", sms.KindSubmitted, sms.KindReceipt)
+	submitted, receipt := got[0], got[1]
+	m := r.smsc.Submits()[0]
+	if m.Destination != "447700900123" || m.DestTON != 1 || m.Source != "SHOP" || m.SourceTON != 5 || m.Text() != "Héllo €" {
+		t.Errorf("the SMSC got to=%s ton=%d from=%s ton=%d text=%q", m.Destination, m.DestTON, m.Source, m.SourceTON, m.Text())
+	}
+	want := []sms.Part{{Number: 1, MessageID: m.MessageID, RawMessageID: m.MessageID}}
+	if diff := cmp.Diff(want, submitted.Parts); diff != "" {
+		t.Errorf("parts (-want +got):\n%s", diff)
+	}
+	if receipt.Receipt == nil || receipt.State != sms.StateDelivered || !receipt.Final || receipt.JobState != sms.StateDelivered || receipt.Part != 1 || receipt.PartsTotal != 1 {
+		t.Errorf("receipt: %+v", receipt.Receipt)
+	}
+	for _, res := range got {
+		if res.Producer != "shop" || res.Route != "acme" || string(res.Meta) != `{"order":7}` || res.Attempt != 1 || res.PossibleDuplicate {
+			t.Errorf("%s: producer %s, route %s, meta %s, attempt %d, possible_duplicate %t", res.Kind, res.Producer, res.Route, res.Meta, res.Attempt, res.PossibleDuplicate)
+		}
+	}
+}
+
+func TestLongTextGoesOutInPartsAndEachHasItsReceipt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{}, "")
+	r.worker("w1")
+	text := strings.Repeat("0123456789", 31)
+	r.publish(fmt.Sprintf(`{"id":"long","to":"447700900123","text":%q}`, text))
+	r.awaitKinds("long", sms.KindSubmitted)
+	all := r.await("three receipts", func(all []*sms.Result) bool { return len(all) == 4 })
+	jobStates := 0
+	for _, res := range all {
+		if res.Kind == sms.KindReceipt && res.JobState == sms.StateDelivered {
+			jobStates++
+		}
+	}
+	if jobStates != 1 {
+		t.Errorf("%d receipts carry job_state, want 1", jobStates)
+	}
+	joined, refs := make([]string, 3), map[byte]bool{}
+	for _, m := range r.smsc.Submits() {
+		udh, payload := m.UserData()
+		if len(udh) != 6 || udh[4] != 3 {
+			t.Fatalf("user data header % x, want 05 00 03 ref 03 n", udh)
+		}
+		refs[udh[3]] = true
+		joined[udh[5]-1] = string(payload)
+	}
+	if got := strings.Join(joined, ""); got != text || len(refs) != 1 {
+		t.Errorf("parts join to %q with %d references", got, len(refs))
+	}
+}
+
+func TestMalformedJobFailsAndIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{}, "")
+	r.worker("w1")
+	bad := `{"id":"bad","to":"abc","txt":"x","priority":9}`
+	r.publish(bad, `not json at all`)
+	failed := r.awaitKinds("bad", sms.KindFailed)[0]
+	for _, field := range []string{"to", "txt", "priority"} {
+		if failed.Code != sms.CodeInvalid || !strings.Contains(failed.Reason, field) {
+			t.Errorf("code %s, reason %q: does not name %s", failed.Code, failed.Reason, field)
+		}
+	}
+	js, err := jetstream.New(r.connect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := js.Stream(t.Context(), sms.Subjects{}.StreamDead())
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "two dead letters are kept", func() bool {
+		info, err := dead.Info(t.Context())
+		return err == nil && info.State.Msgs == 2
+	})
+	first, err := dead.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(first.Data) != bad && string(first.Data) != "not json at all" {
+		t.Errorf("dead letter holds %q", first.Data)
+	}
+}
+
+func TestSameJobTwiceIsSubmittedOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{}, "")
+	stop := r.worker("w1")
+	job := `{"id":"once","to":"447700900123","text":"x"}`
+	r.publish(job) // without Nats-Msg-Id: the server cannot tell that it is a repeat
+	r.awaitKinds("once", sms.KindSubmitted, sms.KindReceipt)
+	r.publish(job)
+	if err := stop(); err != nil { // another worker meets the repeat
+		t.Fatal(err)
+	}
+	r.worker("w2")
+	until(t, "the repeat is acked", func() bool { return r.pending() == 0 })
+	if n := len(r.smsc.Submits()); n != 1 {
+		t.Errorf("%d submit_sm, want 1", n)
+	}
+	if n := r.outcomes()["once"]; n != 1 {
+		t.Errorf("%d outcomes, want 1", n)
+	}
+}
+
+func TestUnansweredSubmitFollowsTheDeliveryOfItsJob(t *testing.T) {
+	t.Parallel()
+	seen := map[string]int{}
+	r := newRig(t, smsctest.Config{OnSubmit: func(m *smsctest.Submit) smsctest.Action {
+		text := m.Text()
+		seen[text]++
+		return smsctest.Action{Drop: seen[text] == 1} // taken in, never answered
+	}}, "    response_timeout: 300ms\n    enquire_link: 200ms\n    binds: 1\n")
+	r.worker("w1")
+	r.publish(
+		`{"id":"most","to":"447700900123","text":"most","delivery":"at_most_once"}`,
+		`{"id":"least","to":"447700900123","text":"least"}`,
+	)
+	uncertain := r.awaitKinds("most", sms.KindUncertain)[0]
+	if uncertain.Code != sms.CodeUncertain {
+		t.Errorf("code %s, want uncertain", uncertain.Code)
+	}
+	again := r.awaitKinds("least", sms.KindSubmitted)[0]
+	if !again.PossibleDuplicate || again.Attempt != 2 {
+		t.Errorf("possible_duplicate %t, attempt %d; want true, 2", again.PossibleDuplicate, again.Attempt)
+	}
+	n := map[string]int{}
+	for _, m := range r.smsc.Submits() {
+		n[m.Text()]++
+	}
+	if diff := cmp.Diff(map[string]int{"most": 1, "least": 2}, n); diff != "" {
+		t.Errorf("submits by job (-want +got):\n%s", diff)
+	}
+}
+
+func TestLateResponseStillRegistersItsMessageID(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action {
+		return smsctest.Action{Delay: time.Second}
+	}, Receipts: smsctest.ReceiptConfig{Delay: 500 * time.Millisecond}},
+		"    response_timeout: 200ms\n    enquire_link: 100ms\n")
+	r.worker("w1")
+	r.publish(`{"id":"late","to":"447700900123","text":"x","delivery":"at_most_once"}`)
+	got := r.awaitKinds("late", sms.KindUncertain, sms.KindReceipt)
+	if got[1].Receipt == nil || got[1].State != sms.StateDelivered {
+		t.Errorf("receipt: %+v", got[1])
+	}
+}
+
+func TestRefusalsAreRetriedOrFinalByTheirClass(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{Magic: true}, "")
+	r.worker("w1")
+	r.publish(
+		`{"id":"throttled","to":"447700900458","text":"a"}`,
+		`{"id":"refused","to":"447700900404","text":"b"}`,
+		`{"id":"busy","to":"447700900408","text":"c"}`,
+	)
+	if got := r.awaitKinds("throttled", sms.KindSubmitted)[0]; got.Attempt != 3 || got.PossibleDuplicate {
+		t.Errorf("throttled twice: attempt %d, possible_duplicate %t; want 3, false", got.Attempt, got.PossibleDuplicate)
+	}
+	if got := r.awaitKinds("busy", sms.KindSubmitted)[0]; got.Attempt != 2 {
+		t.Errorf("busy once: attempt %d, want 2", got.Attempt)
+	}
+	refused := r.awaitKinds("refused", sms.KindFailed)[0]
+	if refused.Code != sms.CodeRejected || refused.Status != smsctest.RINVDSTADR || refused.StatusName != "ESME_RINVDSTADR" {
+		t.Errorf("refused: code %s, status %#x %s", refused.Code, refused.Status, refused.StatusName)
+	}
+}
+
+func TestExpiredJobIsNotSubmitted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{OnBind: func(*smsctest.BindRequest) uint32 { return smsctest.RSYSERR }}, "")
+	r.worker("w1") // never binds: the second job expires while it waits
+	soon := time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano)
+	r.publish(
+		`{"id":"past","to":"447700900123","text":"x","expires_at":"2020-01-01T00:00:00Z"}`,
+		fmt.Sprintf(`{"id":"waiting","to":"447700900123","text":"x","expires_at":%q}`, soon),
+	)
+	r.awaitKinds("past", sms.KindExpired)
+	r.awaitKinds("waiting", sms.KindExpired)
+	if n := len(r.smsc.Submits()); n != 0 {
+		t.Errorf("%d submit_sm, want none", n)
+	}
+}
+
+func TestReceiptBeforeTheResponseIsMet(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{Latency: 100 * time.Millisecond, Receipts: smsctest.ReceiptConfig{Before: true}}, "")
+	r.worker("w1")
+	r.publish(jobs(50, `{"id":"early-%d","to":"447700900123","text":"n %d"}`)...)
+	for i := range 50 {
+		r.awaitKinds(fmt.Sprintf("early-%d", i), sms.KindSubmitted, sms.KindReceipt)
+	}
+}
+
+func TestReceiptOfNobodyIsPublishedAsUnmatched(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action {
+		return smsctest.Action{MessageID: "known", Receipts: []smsctest.Receipt{{ID: "stranger"}}}
+	}}, "    parking_time: 1s\n")
+	r.worker("w1")
+	r.publish(`{"id":"j","to":"447700900123","text":"x"}`)
+	all := r.await("the unmatched receipt", func(all []*sms.Result) bool {
+		for _, res := range all {
+			if res.Producer == sms.UnmatchedProducer {
+				return true
+			}
+		}
+		return false
+	})
+	for _, res := range all {
+		if res.Producer == sms.UnmatchedProducer && (res.MessageID != "stranger" || res.JobID != "" || res.Raw == "") {
+			t.Errorf("unmatched: %+v %+v", res, res.Receipt)
+		}
+	}
+}
+
+func TestDrainUnderLoadLosesNothingAndRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{Latency: 20 * time.Millisecond}, "    rate: 1000\n    burst: 20\n")
+	const n = 1500
+	stop := r.worker("w1")
+	r.publish(jobs(n, `{"id":"d-%d","to":"447700900123","text":"n %d"}`)...)
+	until(t, "a third is sent", func() bool { return r.accepted() > n/3 })
+	began := time.Now()
+	if err := stop(); err != nil {
+		t.Fatalf("drain: %v", err)
+	}
+	t.Logf("drained in %v with %d of %d accepted", time.Since(began).Round(time.Millisecond), r.accepted(), n)
+	if s := r.smsc.Stats(); s.Unbinds < 2 {
+		t.Errorf("the SMSC saw %d unbinds, want 2", s.Unbinds)
+	}
+	if r.accepted() >= n {
+		t.Fatal("everything was sent before the drain: the test shows nothing")
+	}
+	r.worker("w2")
+	r.await("all outcomes", func([]*sms.Result) bool { return len(r.outcomes()) == n })
+	if got := len(r.smsc.Submits()); got != n {
+		t.Errorf("%d submit_sm for %d jobs", got, n)
+	}
+	for job, outcomes := range r.outcomes() {
+		if outcomes != 1 {
+			t.Errorf("%s has %d outcomes", job, outcomes)
+		}
+	}
+}
+
+func TestRedisAwayHoldsJobsAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{Latency: 5 * time.Millisecond}, "    rate: 500\n    burst: 10\n")
+	const n = 600
+	r.worker("w1")
+	r.publish(jobs(n, `{"id":"r-%d","to":"447700900123","text":"n %d"}`)...)
+	until(t, "some are sent", func() bool { return r.accepted() > 50 })
+	resume := r.redis.Stall()
+	held := 0
+	until(t, "nothing goes out any more", func() bool {
+		before := held
+		held = r.accepted()
+		return before == held && held > 50
+	})
+	resume()
+	r.await("all outcomes and receipts", func(all []*sms.Result) bool { return len(all) >= 2*n })
+	r.judgeOncePerJob(n)
+}
+
+func TestNATSRestartHoldsResultsAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{Latency: 5 * time.Millisecond}, "    rate: 500\n    burst: 10\n")
+	const n = 600
+	r.worker("w1")
+	r.publish(jobs(n, `{"id":"n-%d","to":"447700900123","text":"n %d"}`)...)
+	until(t, "some are sent", func() bool { return r.accepted() > 50 })
+	port := r.nats.Addr().(*net.TCPAddr).Port
+	r.nats.Shutdown()
+	r.nats.WaitForShutdown()
+	r.startNATS(port)
+	r.await("all outcomes and receipts", func(all []*sms.Result) bool { return len(all) >= 2*n })
+	r.judgeOncePerJob(n)
+}
+
+func TestSMSCConnectionsCutLoseNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{Latency: 20 * time.Millisecond}, "    rate: 400\n    burst: 10\n")
+	const n = 400
+	r.worker("w1")
+	r.publish(jobs(n, `{"id":"c-%d","to":"447700900123","text":"n %d"}`)...)
+	until(t, "some are sent", func() bool { return r.accepted() > 50 })
+	r.smsc.CutConnections()
+	r.await("all outcomes", func([]*sms.Result) bool { return len(r.outcomes()) == n })
+	doubted := 0
+	r.mu.Lock()
+	for _, res := range r.results {
+		if res.Kind == sms.KindSubmitted && res.PossibleDuplicate {
+			doubted++
+		}
+	}
+	r.mu.Unlock()
+	if extra := len(r.smsc.Submits()) - n; extra > doubted {
+		t.Errorf("%d submit_sm beyond one per job, only %d results say possible_duplicate", extra, doubted)
+	}
+}
+
+// judgeOncePerJob checks one outcome and one submit per job.
+func (r *rig) judgeOncePerJob(n int) {
+	r.t.Helper()
+	outcomes := r.outcomes()
+	if len(outcomes) != n {
+		r.t.Errorf("%d jobs have an outcome, want %d", len(outcomes), n)
+	}
+	for job, k := range outcomes {
+		if k != 1 {
+			r.t.Errorf("%s has %d outcomes", job, k)
+		}
+	}
+	if got := len(r.smsc.Submits()); got != n {
+		r.t.Errorf("%d submit_sm for %d jobs", got, n)
+	}
+}
+
+// pending counts the jobs that are not acked yet, retries included.
+func (r *rig) pending() uint64 {
+	js, err := jetstream.New(r.connect())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var n uint64
+	for _, name := range []string{sms.Subjects{}.StreamJobs("acme"), sms.Subjects{}.StreamRetry()} {
+		ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Second)
+		s, err := js.Stream(ctx, name)
+		cancel()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		n += s.CachedInfo().State.Msgs
+	}
+	return n
+}

@@ -1,0 +1,106 @@
+package app
+
+import (
+	"runtime/metrics"
+	"sync"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// Status is what /status shows, at this moment.
+func (a *App) Status() Status {
+	s := Status{
+		Worker:   a.cfg.Worker.ID,
+		Version:  a.deps.Version,
+		UptimeS:  time.Since(a.began).Seconds(),
+		Draining: a.draining.Load(),
+		NATS:     Health{Error: "not connected"},
+		Redis:    Health{Error: "not connected"},
+		Notices:  a.cfg.Notices,
+		MemoryMB: memoryMiB(),
+	}
+	p := a.up.Load()
+	if p == nil {
+		return s
+	}
+	s.NATS = health(p.nats.Connected(), "disconnected")
+	s.Redis = health(p.desk.Healthy(), "does not answer")
+	for _, r := range p.routes {
+		s.Routes = append(s.Routes, r.status(p))
+	}
+	return s
+}
+
+func health(ok bool, why string) Health {
+	if ok {
+		return Health{OK: true}
+	}
+	return Health{Error: why}
+}
+
+func (r *route) status(p *parts) RouteStatus {
+	d := r.dispatcher.Snapshot()
+	stats := p.desk.Stats()
+	s := RouteStatus{
+		Name:        r.cfg.Name,
+		Limit:       d.Limit,
+		LimitedFor:  make(map[string]float64, len(d.Limited)),
+		RateAllowed: r.cfg.Rate,
+		Lanes:       make(map[sms.Lane]LaneStatus, len(d.Waiting)),
+		Received:    d.Received,
+		Outcomes:    d.Outcomes,
+		Codes:       d.Codes,
+		Retries:     d.Retries,
+		DeadLetters: d.DeadLetters,
+		Receipts:    ReceiptStatus{Matched: stats.Matched, Parked: stats.Parked, Unmatched: stats.Unmatched},
+	}
+	for limit, held := range d.Limited {
+		s.LimitedFor[string(limit)] = held.Seconds()
+	}
+	for lane, n := range d.Waiting {
+		s.Lanes[lane] = LaneStatus{InFlight: d.InHand[lane], Waiting: n}
+	}
+	var submits uint64
+	for _, b := range r.pool.Snapshot() {
+		s.Binds = append(s.Binds, BindStatus{
+			Name: b.Bind, Endpoint: b.Endpoint, State: string(b.State), Since: b.Since,
+			Window: b.Window, InFlight: int(b.InFlight), LastError: b.LastErr,
+		})
+		submits += uint64(b.Stats.Submits)
+	}
+	s.RateUsed = r.used.rate(submits)
+	return s
+}
+
+// rateMeter turns a counter that somebody reads now and then into a rate.
+type rateMeter struct {
+	mu   sync.Mutex
+	at   time.Time // guarded by mu
+	n    uint64    // guarded by mu
+	last float64   // guarded by mu
+}
+
+// rate is the rate since the last reading, or the last rate when that was
+// less than half a second ago.
+func (m *rateMeter) rate(n uint64) float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if m.at.IsZero() {
+		m.at, m.n = now, n
+		return 0
+	}
+	if d := now.Sub(m.at); d >= 500*time.Millisecond {
+		m.last = float64(n-m.n) / d.Seconds()
+		m.at, m.n = now, n
+	}
+	return m.last
+}
+
+// memoryMiB is what the Go runtime has from the system.
+func memoryMiB() float64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(sample)
+	return float64(sample[0].Value.Uint64()-sample[1].Value.Uint64()) / (1 << 20)
+}
