@@ -132,22 +132,15 @@ func (f *floor) loops(ctx context.Context) error {
 	return err
 }
 
-// consume pulls jobs as JETSTREAM.md's configuration of a worker does.
+// consume pulls jobs with the options that a worker pulls with.
 func (f *floor) consume(ctx context.Context, nc *nats.Conn) (stop func(), err error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	cons, err := js.CreateOrUpdateConsumer(ctx, load.Jobs, jetstream.ConsumerConfig{
-		Durable:       "floor",
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       90 * time.Second,
-		MaxDeliver:    -1,
-		MaxAckPending: 20000,
-		FilterSubject: "sms.jobs." + load.Route + ".normal.*",
-	})
+	cons, err := laneConsumer(ctx, js)
 	if err != nil {
-		return nil, fmt.Errorf("make the consumer: %w", err)
+		return nil, fmt.Errorf("find the consumer: %w", err)
 	}
 	cc, err := cons.Consume(func(m jetstream.Msg) { f.take(ctx, m) },
 		jetstream.PullMaxMessages(1000), jetstream.PullHeartbeat(500*time.Millisecond), jetstream.PullExpiry(5*time.Second))
@@ -155,6 +148,37 @@ func (f *floor) consume(ctx context.Context, nc *nats.Conn) (stop func(), err er
 		return nil, fmt.Errorf("consume: %w", err)
 	}
 	return cc.Stop, nil
+}
+
+// laneConsumer is the consumer of the lane normal that setup made for workers,
+// or one of its own where there is none: a work queue has one per subject.
+func laneConsumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	const lane = "sms.jobs." + load.Route + ".normal.*"
+	s, err := js.Stream(ctx, load.Jobs)
+	if err != nil {
+		return nil, err
+	}
+	list := s.ListConsumers(ctx)
+	name := ""
+	for info := range list.Info() {
+		if info.Config.FilterSubject == lane || len(info.Config.FilterSubjects) == 1 && info.Config.FilterSubjects[0] == lane {
+			name = info.Name
+		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, err
+	}
+	if name != "" {
+		return s.Consumer(ctx, name)
+	}
+	return s.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable:       "floor",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       90 * time.Second,
+		MaxDeliver:    -1,
+		MaxAckPending: 20_000,
+		FilterSubject: lane,
+	})
 }
 
 // take begins a job: it waits for window and claims.

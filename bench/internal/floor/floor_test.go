@@ -20,7 +20,7 @@ import (
 )
 
 // startPeers starts a NATS server with the two streams, Redis and the simulator.
-func startPeers(t *testing.T, n int) (jetstream.JetStream, Config, *smsctest.Server) {
+func startPeers(t *testing.T, n int) (jetstream.JetStream, Config, *smsctest.SMSC) {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -77,7 +77,7 @@ func startPeers(t *testing.T, n int) (jetstream.JetStream, Config, *smsctest.Ser
 	if err := load.Publish(t.Context(), js, jobs, 0, func(int) {}); err != nil {
 		t.Fatal(err)
 	}
-	return js, Config{NATS: ns.ClientURL(), Redis: redis.Addr, SMSC: addr, Binds: 2, Window: 10}, smsc
+	return js, Config{NATS: ns.ClientURL(), Redis: redis.Addr, SMSC: addr.String(), Binds: 2, Window: 10}, smsc
 }
 
 func TestFloorDoesTheWholeJobOnce(t *testing.T) {
