@@ -55,10 +55,9 @@ func (d *Dispatcher) encode(producer string, job *sms.Job) ([]*sms.Message, erro
 	for i, seg := range encoded.Segments {
 		m := base
 		m.Part = i + 1
-		m.ShortMessage = seg.Payload
+		m.ShortMessage = seg.UserData()
 		if len(seg.UDH) > 0 {
 			m.ESMClass |= sms.ESMClassUDHI
-			m.ShortMessage = append(append(make([]byte, 0, len(seg.UDH)+len(seg.Payload)), seg.UDH...), seg.Payload...)
 		}
 		msgs[i] = &m
 	}
@@ -67,11 +66,7 @@ func (d *Dispatcher) encode(producer string, job *sms.Job) ([]*sms.Message, erro
 
 func (d *Dispatcher) userData(producer string, job *sms.Job) (text.Encoded, error) {
 	if job.Text == nil {
-		var coding uint8 = 4 // octet unspecified (SMPP 3.4 §5.2.19)
-		if job.DataCoding != nil {
-			coding = *job.DataCoding
-		}
-		return text.Binary(job.Data, job.UDH, coding)
+		return text.SplitBinary(job.Data, job.UDH, job.DataCoding, job.Flash)
 	}
 	return text.Encode(*job.Text, text.Options{
 		Encoding:       job.Encoding,

@@ -38,9 +38,10 @@ func cause(err error) error {
 	return err
 }
 
-// ackSpare is what a delivery may wait besides its response: in a prefetch
-// buffer, and for the ledger.
-const ackSpare = 15 * time.Second
+// ackWait is how long a worker may say nothing about a delivery before it goes
+// to another. Workers speak up for each of theirs after a third of it, however
+// long a response takes, so it only bounds how long the jobs of a dead worker wait.
+const ackWait = 30 * time.Second
 
 // jetstreamConfig is how every program reaches NATS. name stands in the
 // server's list of connections.
@@ -50,19 +51,14 @@ func jetstreamConfig(cfg *Config, name string, log *slog.Logger) jetstream.Confi
 		CredsFile: cfg.NATS.CredsFile,
 		Name:      name,
 		Prefix:    cfg.NATS.SubjectPrefix,
-		Consumers: consumerConfig(cfg),
+		Consumers: consumerConfig(),
 		Logger:    log,
 	}
 }
 
-// consumerConfig is the same for setup and for every worker: the slowest
-// route decides.
-func consumerConfig(cfg *Config) jetstream.ConsumerConfig {
-	var slowest time.Duration
-	for _, r := range cfg.Routes {
-		slowest = max(slowest, r.ResponseTimeout)
-	}
-	return jetstream.ConsumerConfig{AckWait: slowest + ackSpare}
+// consumerConfig is the same for setup and for every worker.
+func consumerConfig() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{AckWait: ackWait}
 }
 
 // dial connects a command to NATS; it does not wait for a server to come up.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,12 +129,15 @@ func TestSameJobTwiceIsSubmittedOnce(t *testing.T) {
 
 func TestUnansweredSubmitFollowsTheDeliveryOfItsJob(t *testing.T) {
 	t.Parallel()
-	seen := map[string]int{}
+	var mu sync.Mutex
+	seen := map[string]int{} // guarded by mu: binds are served side by side
 	r := newRig(t, smsctest.Config{OnSubmit: func(m *smsctest.Submit) smsctest.Action {
+		mu.Lock()
+		defer mu.Unlock()
 		text := m.Text()
 		seen[text]++
 		return smsctest.Action{Drop: seen[text] == 1} // taken in, never answered
-	}}, "    response_timeout: 300ms\n    enquire_link: 200ms\n    binds: 1\n")
+	}}, "    response_timeout: 300ms\n    enquire_link: 200ms\n")
 	r.worker("w1")
 	r.publish(
 		`{"id":"most","to":"447700900123","text":"most","delivery":"at_most_once"}`,

@@ -21,7 +21,7 @@ func Setup(ctx context.Context, cfg *Config, w io.Writer) error {
 		Replicas:          cfg.NATS.Replicas,
 		JobsMaxPerSubject: cfg.NATS.JobsMax,
 		JobsMaxBytes:      cfg.NATS.JobsMaxBytes,
-		Consumers:         consumerConfig(cfg),
+		Consumers:         consumerConfig(),
 	})
 	for _, c := range changes {
 		if _, err := fmt.Fprintln(w, c); err != nil {
