@@ -49,10 +49,18 @@ func newPlan(seed uint64) plan {
 func (p plan) String() string {
 	redis := "frozen"
 	if p.redisKill {
-		redis = "killed and started again"
+		redis = "killed and away"
 	}
 	return fmt.Sprintf("worker %d is killed at %.0f %% and replaced at %.0f %%, NATS gets %s at %.0f %%, Redis is %s for %s at %.0f %%",
-		p.victim+1, 100*p.killAt, 100*p.replaceAt, p.natsSignal, 100*p.natsAt, redis, redisAway, 100*p.redisAt)
+		p.victim+1, 100*p.killAt, 100*p.replaceAt, signalName(p.natsSignal), 100*p.natsAt, redis, redisAway, 100*p.redisAt)
+}
+
+// signalName is the name of one of the two signals of a plan.
+func signalName(s syscall.Signal) string {
+	if s == syscall.SIGKILL {
+		return "SIGKILL"
+	}
+	return "SIGTERM"
 }
 
 // refusedNumber is one that the simulator refuses with ESME_RINVDSTADR, told by its ending.

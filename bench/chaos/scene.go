@@ -190,7 +190,7 @@ func (s *scene) replaceWorker(context.Context) error {
 }
 
 func (s *scene) restartNATS(ctx context.Context) error {
-	progress("%s to the NATS server", s.plan.natsSignal)
+	progress("%s to the NATS server", signalName(s.plan.natsSignal))
 	if s.plan.natsSignal == syscall.SIGKILL {
 		if err := s.nats.Kill(); err != nil {
 			return err

@@ -1,7 +1,7 @@
 package judge
 
 import (
-	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
@@ -233,12 +233,12 @@ func TestWithoutTheRecordOfTheSMSCEveryPartOfASubmittedJobNeedsItsReceipt(t *tes
 
 func TestRecordIsReadByPartAndJob(t *testing.T) {
 	t.Parallel()
-	b64 := base64.StdEncoding.EncodeToString
+	hexed := func(s string) string { return hex.EncodeToString([]byte(s)) }
 	record := strings.Join([]string{
 		`{"ev":"bind","bind":1}`,
-		`{"ev":"submit","esm_class":0,"short_message":"` + b64([]byte("one is your code")) + `","message_id":"m1"}`,
-		`{"ev":"submit","esm_class":64,"short_message":"` + b64([]byte("\x05\x00\x03\x2a\x03\x02three terms")) + `","message_id":"m3"}`,
-		`{"ev":"submit","esm_class":64,"short_message":"` + b64([]byte("\x06\x08\x04\x2a\x2b\x03\x03three terms")) + `","message_id":"m4"}`,
+		`{"ev":"submit","esm_class":0,"short_message":"` + hexed("one is your code") + `","message_id":"m1"}`,
+		`{"ev":"submit","esm_class":64,"short_message":"` + hexed("\x05\x00\x03\x2a\x03\x02three terms") + `","message_id":"m3"}`,
+		`{"ev":"submit","esm_class":64,"short_message":"` + hexed("\x06\x08\x04\x2a\x2b\x03\x03three terms") + `","message_id":"m4"}`,
 		`{"ev":"receipt","message_id":"m1"}`,
 	}, "\n") + "\n"
 	j := New(jobs())

@@ -3,6 +3,7 @@ package judge
 import (
 	"bufio"
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 type line struct {
 	Event        string `json:"ev"`
 	ESMClass     uint8  `json:"esm_class"`
-	ShortMessage []byte `json:"short_message"`
+	ShortMessage string `json:"short_message"` // hexadecimal
 	MessageID    string `json:"message_id"`
 }
 
@@ -35,7 +36,11 @@ func (j *Judge) ReadRecord(r io.Reader) error {
 		if l.Event != "submit" {
 			continue
 		}
-		part, text, err := userData(l.ESMClass, l.ShortMessage)
+		octets, err := hex.DecodeString(l.ShortMessage)
+		if err != nil {
+			return fmt.Errorf("line %d of the record: short_message: %w", n, err)
+		}
+		part, text, err := userData(l.ESMClass, octets)
 		if err != nil {
 			return fmt.Errorf("line %d of the record: %w", n, err)
 		}
