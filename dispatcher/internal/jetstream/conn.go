@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +89,11 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	if err := c.subjects.Validate(); err != nil {
 		return nil, err
+	}
+	if cfg.CredsFile != "" {
+		if _, err := os.Stat(cfg.CredsFile); err != nil {
+			return nil, fmt.Errorf("nats.creds_file: %w", err)
+		}
 	}
 	var err error
 	if c.in, err = c.connect(ctx, cfg.Name+" in", nats.ReconnectHandler(func(nc *nats.Conn) {

@@ -42,12 +42,15 @@ const (
 	headerScheduleTarget = "Nats-Schedule-Target"
 )
 
+// usualResult is room for most results, in octets; longer ones grow.
+const usualResult = 512
+
 // maxReason bounds Shortwire-Reason, in octets.
 const maxReason = 1024
 
 // Publish implements dispatcher.Publisher.
 func (c *Client) Publish(ctx context.Context, r *sms.Result) error {
-	data, err := json.Marshal(r)
+	data, err := r.AppendJSON(make([]byte, 0, usualResult))
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)
 	}
@@ -84,6 +87,9 @@ func (c *Client) PublishInbound(ctx context.Context, in *sms.Inbound) error {
 // that was dropped as a duplicate would be a lost job.
 func (c *Client) Schedule(ctx context.Context, r dispatcher.Retry) error {
 	origin, id := r.Of.Origin(), nuid.Next()
+	if now := time.Now(); r.At.Before(now) {
+		r.At = now // a zero time is none to the server
+	}
 	h := userHeaders(r.Of)
 	h[headerMsgID] = []string{id}
 	h[headerSchedule] = []string{"@at " + r.At.UTC().Format(time.RFC3339Nano)}

@@ -104,7 +104,10 @@ func (p *puller) run(ctx context.Context) error {
 	case <-closed:
 	case <-time.After(handOver):
 		_ = sub.Unsubscribe()
-		<-closed
+		select {
+		case <-closed:
+		case <-time.After(handOver): // it was closed before the handler was set
+		}
 	}
 	return unlessDone(ctx, err)
 }

@@ -237,7 +237,7 @@ func TestConsumeWithoutStreamsNamesTheCommand(t *testing.T) {
 	t.Parallel()
 	c := dial(t, startServer(t).url())
 	err := c.Consume(t.Context(), "acme", sms.LaneHigh, 10, func(dispatcher.Delivery) {})
-	if !errors.Is(err, ErrMissing) || !contains(err.Error(), "shortwire setup --config F") || !contains(err.Error(), "SMS_JOBS_ACME") {
+	if !errors.Is(err, ErrMissing) || !contains(err.Error(), "shortwire setup --config F") || !contains(err.Error(), "stream SMS_") {
 		t.Errorf("Consume: %v", err)
 	}
 }

@@ -30,7 +30,7 @@ func TestConsumptionResumes(t *testing.T) {
 		},
 		"after the connection stalls": func(t *testing.T, _ *natsServer, p *proxy, _ *Client) {
 			p.stall()
-			<-time.After(3 * time.Second)
+			<-time.After(2 * time.Second)
 			p.resume()
 		},
 		"after the connection is cut": func(_ *testing.T, _ *natsServer, p *proxy, _ *Client) { p.cut() },
@@ -95,7 +95,7 @@ func TestAStallLeavesNoHeapOfPulls(t *testing.T) {
 	publishJobs(t, admin, 1)
 	k.next(t).Ack()
 	p.stall()
-	<-time.After(4 * time.Second)
+	<-time.After(3 * time.Second)
 	p.resume()
 	if err := c.in.Flush(); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,6 @@ func TestIDsAreForgottenByTheJobStreamAndKeptByTheResultStream(t *testing.T) {
 	}
 }
 
-// Two maxims of the configuration that only a test can hold.
 func TestStreamsHaveThePropertiesThatTheDesignNeeds(t *testing.T) {
 	t.Parallel()
 	c := setUp(t, dial(t, startServer(t).url()))
