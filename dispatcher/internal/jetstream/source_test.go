@@ -60,20 +60,19 @@ func TestPrefetchBoundHoldsWhileHandleBlocksAndAcrossReconnects(t *testing.T) {
 		d.Ack()
 	})
 	defer close(release)
-	first := k.next(t)
+	k.next(t)
 	eventually(t, "the prefetch buffer is full", func() bool { n, _ := pending(t, direct); return n == 14 })
-	for range 3 {
+	for i := range uint64(3) {
 		proxy.cut()
-		eventually(t, "reconnected", func() bool { return !c.in.IsConnected() || c.in.Stats().Reconnects > 0 })
+		eventually(t, "connected again", func() bool { return c.Connected() && c.in.Stats().Reconnects > i })
 	}
-	eventually(t, "connected again", c.Connected)
 	if err := c.in.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	if n, _ := pending(t, direct); n > 16 {
 		t.Errorf("%d deliveries out, prefetch is 16", n)
 	}
-	if len(k.got) != 0 || string(first.Data()) != "job-0" && len(first.Data()) == 0 {
+	if len(k.got) != 0 {
 		t.Errorf("handle was called %d times more while it blocked", len(k.got))
 	}
 }
