@@ -78,8 +78,9 @@ func (c *Client) PublishInbound(ctx context.Context, in *sms.Inbound) error {
 	})
 }
 
-// Schedule implements dispatcher.Retrier. The server fires a quarter of a
-// second after At at the latest, and never before.
+// Schedule implements dispatcher.Retrier. The server looks for due schedules at
+// most every 250 ms (nats-server 2.15, scheduler.go), so a retry may come that
+// much after At, or later while the stream has no leader.
 //
 // Every call has a subject and an id of its own. The subject, because there is
 // one schedule for each and a later one would replace it; the id, because the
