@@ -106,16 +106,13 @@ func checkRedis(ctx context.Context, cfg *Config) (string, error) {
 
 // probe binds once to one endpoint, unbinds, and says what the SMSC said.
 func probe(ctx context.Context, r *RouteConfig, endpoint string) (string, error) {
-	secure, err := r.TLS.Client()
+	secure, err := r.TLS.client()
 	if err != nil {
-		return "", fmt.Errorf("tls: %w", err)
+		return "", err
 	}
-	res, err := binds.Probe(ctx, binds.Config{
-		Route: r.Name, Endpoints: []string{endpoint}, TLS: secure,
-		SystemID: r.SystemID, Password: string(r.Password), SystemType: r.SystemType,
-		InterfaceVersion: interfaceVersions[r.InterfaceVersion],
-		EnquireLink:      r.EnquireLink, ResponseTimeout: r.ResponseTimeout, BindTimeout: r.BindTimeout, DialTimeout: probeTimeout,
-	})
+	account := r.pool(secure)
+	account.Endpoints = []string{endpoint}
+	res, err := binds.Probe(ctx, account)
 	if err != nil {
 		return "", fmt.Errorf("%w (%s)", err, strings.TrimSuffix(res.Hint, "."))
 	}
@@ -128,8 +125,5 @@ func probe(ctx context.Context, r *RouteConfig, endpoint string) (string, error)
 	}
 	return found, nil
 }
-
-// interfaceVersions are the values of interface_version (SMPP 3.4 §5.2.4).
-var interfaceVersions = map[string]uint8{"3.3": 0x33, "3.4": 0x34, "5.0": 0x50}
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

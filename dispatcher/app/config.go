@@ -77,7 +77,7 @@ type RouteConfig struct {
 	Lanes            LanesConfig     `yaml:"lanes"`             // weights
 	EnquireLink      time.Duration   `yaml:"enquire_link"`      // silence before the peer is asked for life, 100ms..1h. Default 30s
 	ResponseTimeout  time.Duration   `yaml:"response_timeout"`  // for submit_sm_resp, 100ms..1h; afterwards the part is in doubt. Default 60s
-	BindTimeout      time.Duration   `yaml:"bind_timeout"`      // for bind_resp once connected, 100ms..5m. Default 30s
+	BindTimeout      time.Duration   `yaml:"bind_timeout"`      // for connect and TLS, and again for bind_resp, 100ms..5m. Default 30s
 	Source           SourceConfig    `yaml:"source"`            // sender of jobs that name none
 	Receipt          sms.ReceiptMode `yaml:"receipt"`           // final, failure, all or none: for jobs that do not say. Default final
 	MessageID        MessageIDConfig `yaml:"message_id"`        // how ids of responses and receipts become the same

@@ -1,12 +1,9 @@
 package app
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -76,8 +73,8 @@ func (c *checker) tls(path string, t *TLSConfig) {
 	c.file(path+".cert_file", &t.CertFile)
 	c.file(path+".key_file", &t.KeyFile)
 	if !c.faultsUnder(path) {
-		if _, err := t.Client(); err != nil {
-			c.wrong(path, "%v", err)
+		if _, err := t.client(); err != nil {
+			c.wrong(path, "%s", strings.TrimPrefix(err.Error(), "tls."))
 		}
 	}
 }
@@ -89,33 +86,6 @@ func (c *checker) faultsUnder(path string) bool {
 		}
 	}
 	return false
-}
-
-// Client reads the files and returns the client's side of TLS, or nil when it
-// is off. ServerName is left empty when the endpoint's host is to be used.
-func (t TLSConfig) Client() (*tls.Config, error) {
-	if !t.Enabled {
-		return nil, nil
-	}
-	cfg := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s holds no PEM certificate", t.CAFile)
-		}
-	}
-	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("cert_file and key_file: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
 }
 
 func (c *checker) account(path string, r *RouteConfig) {

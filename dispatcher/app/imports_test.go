@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"ratelimit":                     {"dispatcher/sms"},
 	"receipts":                      {"dispatcher/sms", "dispatcher/text"},
 	"receipts/redistest":            {},
+	"dispatcher/app/apptest":        {"dispatcher/app", "dispatcher/sms", "receipts/redistest"},
 	"dispatcher":                    {"dispatcher/sms", "dispatcher/text"},
 	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms"},
 	"dispatcher/internal/admin":     {},

@@ -1,9 +1,7 @@
 package app_test
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -13,16 +11,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
+	"github.com/shortwire-sms/shortwire/dispatcher/app/apptest"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
 func TestJobIsSubmittedAndItsReceiptFindsIt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{SystemID: "acme", Password: "secret"}, "")
-	r.worker("w1")
-	r.publish(`{"id":"j1","to":"+447700900123","from":"SHOP","text":"Héllo €","meta":{"order":7}}`)
+	r.Worker("w1")
+	r.Publish(`{"id":"j1","to":"+447700900123","from":"SHOP","text":"Héllo €","meta":{"order":7}}`)
 
-	got := r.awaitKinds("j1", sms.KindSubmitted, sms.KindReceipt)
+	got := r.AwaitKinds("j1", sms.KindSubmitted, sms.KindReceipt)
 	submitted, receipt := got[0], got[1]
 	m := r.smsc.Submits()[0]
 	if m.Destination != "447700900123" || m.DestTON != 1 || m.Source != "SHOP" || m.SourceTON != 5 || m.Text() != "Héllo €" {
@@ -45,11 +44,11 @@ func TestJobIsSubmittedAndItsReceiptFindsIt(t *testing.T) {
 func TestLongTextGoesOutInPartsAndEachHasItsReceipt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{}, "")
-	r.worker("w1")
+	r.Worker("w1")
 	text := strings.Repeat("0123456789", 31)
-	r.publish(fmt.Sprintf(`{"id":"long","to":"447700900123","text":%q}`, text))
-	r.awaitKinds("long", sms.KindSubmitted)
-	all := r.await("three receipts", func(all []*sms.Result) bool { return len(all) == 4 })
+	r.Publish(fmt.Sprintf(`{"id":"long","to":"447700900123","text":%q}`, text))
+	r.AwaitKinds("long", sms.KindSubmitted)
+	all := r.Await("three receipts", func(all []*sms.Result) bool { return len(all) == 4 })
 	jobStates := 0
 	for _, res := range all {
 		if res.Kind == sms.KindReceipt && res.JobState == sms.StateDelivered {
@@ -76,16 +75,16 @@ func TestLongTextGoesOutInPartsAndEachHasItsReceipt(t *testing.T) {
 func TestMalformedJobFailsAndIsADeadLetter(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{}, "")
-	r.worker("w1")
+	r.Worker("w1")
 	bad := `{"id":"bad","to":"abc","txt":"x","priority":9}`
-	r.publish(bad, `not json at all`)
-	failed := r.awaitKinds("bad", sms.KindFailed)[0]
+	r.Publish(bad, `not json at all`)
+	failed := r.AwaitKinds("bad", sms.KindFailed)[0]
 	for _, field := range []string{"to", "txt", "priority"} {
 		if failed.Code != sms.CodeInvalid || !strings.Contains(failed.Reason, field) {
 			t.Errorf("code %s, reason %q: does not name %s", failed.Code, failed.Reason, field)
 		}
 	}
-	js, err := jetstream.New(r.connect())
+	js, err := jetstream.New(r.Connect())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +92,7 @@ func TestMalformedJobFailsAndIsADeadLetter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "two dead letters are kept", func() bool {
+	apptest.Until(t, "two dead letters are kept", func() bool {
 		info, err := dead.Info(t.Context())
 		return err == nil && info.State.Msgs == 2
 	})
@@ -109,20 +108,20 @@ func TestMalformedJobFailsAndIsADeadLetter(t *testing.T) {
 func TestSameJobTwiceIsSubmittedOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{}, "")
-	stop := r.worker("w1")
+	stop := r.Worker("w1")
 	job := `{"id":"once","to":"447700900123","text":"x"}`
-	r.publish(job) // without Nats-Msg-Id: the server cannot tell that it is a repeat
-	r.awaitKinds("once", sms.KindSubmitted, sms.KindReceipt)
-	r.publish(job)
+	r.Publish(job) // without Nats-Msg-Id: the server cannot tell that it is a repeat
+	r.AwaitKinds("once", sms.KindSubmitted, sms.KindReceipt)
+	r.Publish(job)
 	if err := stop(); err != nil { // another worker meets the repeat
 		t.Fatal(err)
 	}
-	r.worker("w2")
-	until(t, "the repeat is acked", func() bool { return r.pending() == 0 })
+	r.Worker("w2")
+	apptest.Until(t, "the repeat is acked", func() bool { return r.Pending() == 0 })
 	if n := len(r.smsc.Submits()); n != 1 {
 		t.Errorf("%d submit_sm, want 1", n)
 	}
-	if n := r.outcomes()["once"]; n != 1 {
+	if n := r.Outcomes()["once"]; n != 1 {
 		t.Errorf("%d outcomes, want 1", n)
 	}
 }
@@ -138,16 +137,16 @@ func TestUnansweredSubmitFollowsTheDeliveryOfItsJob(t *testing.T) {
 		seen[text]++
 		return smsctest.Action{Drop: seen[text] == 1} // taken in, never answered
 	}}, "    response_timeout: 300ms\n    enquire_link: 200ms\n")
-	r.worker("w1")
-	r.publish(
+	r.Worker("w1")
+	r.Publish(
 		`{"id":"most","to":"447700900123","text":"most","delivery":"at_most_once"}`,
 		`{"id":"least","to":"447700900123","text":"least"}`,
 	)
-	uncertain := r.awaitKinds("most", sms.KindUncertain)[0]
+	uncertain := r.AwaitKinds("most", sms.KindUncertain)[0]
 	if uncertain.Code != sms.CodeUncertain {
 		t.Errorf("code %s, want uncertain", uncertain.Code)
 	}
-	again := r.awaitKinds("least", sms.KindSubmitted)[0]
+	again := r.AwaitKinds("least", sms.KindSubmitted)[0]
 	if !again.PossibleDuplicate || again.Attempt != 2 {
 		t.Errorf("possible_duplicate %t, attempt %d; want true, 2", again.PossibleDuplicate, again.Attempt)
 	}
@@ -166,9 +165,9 @@ func TestLateResponseStillRegistersItsMessageID(t *testing.T) {
 		return smsctest.Action{Delay: time.Second}
 	}, Receipts: smsctest.ReceiptConfig{Delay: 500 * time.Millisecond}},
 		"    response_timeout: 200ms\n    enquire_link: 100ms\n")
-	r.worker("w1")
-	r.publish(`{"id":"late","to":"447700900123","text":"x","delivery":"at_most_once"}`)
-	got := r.awaitKinds("late", sms.KindUncertain, sms.KindReceipt)
+	r.Worker("w1")
+	r.Publish(`{"id":"late","to":"447700900123","text":"x","delivery":"at_most_once"}`)
+	got := r.AwaitKinds("late", sms.KindUncertain, sms.KindReceipt)
 	if got[1].Receipt == nil || got[1].State != sms.StateDelivered {
 		t.Errorf("receipt: %+v", got[1])
 	}
@@ -177,19 +176,19 @@ func TestLateResponseStillRegistersItsMessageID(t *testing.T) {
 func TestRefusalsAreRetriedOrFinalByTheirClass(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{Magic: true}, "")
-	r.worker("w1")
-	r.publish(
+	r.Worker("w1")
+	r.Publish(
 		`{"id":"throttled","to":"447700900458","text":"a"}`,
 		`{"id":"refused","to":"447700900404","text":"b"}`,
 		`{"id":"busy","to":"447700900408","text":"c"}`,
 	)
-	if got := r.awaitKinds("throttled", sms.KindSubmitted)[0]; got.Attempt != 3 || got.PossibleDuplicate {
+	if got := r.AwaitKinds("throttled", sms.KindSubmitted)[0]; got.Attempt != 3 || got.PossibleDuplicate {
 		t.Errorf("throttled twice: attempt %d, possible_duplicate %t; want 3, false", got.Attempt, got.PossibleDuplicate)
 	}
-	if got := r.awaitKinds("busy", sms.KindSubmitted)[0]; got.Attempt != 2 {
+	if got := r.AwaitKinds("busy", sms.KindSubmitted)[0]; got.Attempt != 2 {
 		t.Errorf("busy once: attempt %d, want 2", got.Attempt)
 	}
-	refused := r.awaitKinds("refused", sms.KindFailed)[0]
+	refused := r.AwaitKinds("refused", sms.KindFailed)[0]
 	if refused.Code != sms.CodeRejected || refused.Status != smsctest.RINVDSTADR || refused.StatusName != "ESME_RINVDSTADR" {
 		t.Errorf("refused: code %s, status %#x %s", refused.Code, refused.Status, refused.StatusName)
 	}
@@ -198,14 +197,14 @@ func TestRefusalsAreRetriedOrFinalByTheirClass(t *testing.T) {
 func TestExpiredJobIsNotSubmitted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{OnBind: func(*smsctest.BindRequest) uint32 { return smsctest.RSYSERR }}, "")
-	r.worker("w1") // never binds: the second job expires while it waits
+	r.Worker("w1") // never binds: the second job expires while it waits
 	soon := time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano)
-	r.publish(
+	r.Publish(
 		`{"id":"past","to":"447700900123","text":"x","expires_at":"2020-01-01T00:00:00Z"}`,
 		fmt.Sprintf(`{"id":"waiting","to":"447700900123","text":"x","expires_at":%q}`, soon),
 	)
-	r.awaitKinds("past", sms.KindExpired)
-	r.awaitKinds("waiting", sms.KindExpired)
+	r.AwaitKinds("past", sms.KindExpired)
+	r.AwaitKinds("waiting", sms.KindExpired)
 	if n := len(r.smsc.Submits()); n != 0 {
 		t.Errorf("%d submit_sm, want none", n)
 	}
@@ -214,10 +213,10 @@ func TestExpiredJobIsNotSubmitted(t *testing.T) {
 func TestReceiptBeforeTheResponseIsMet(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{Latency: 100 * time.Millisecond, Receipts: smsctest.ReceiptConfig{Before: true}}, "")
-	r.worker("w1")
-	r.publish(jobs(50, `{"id":"early-%d","to":"447700900123","text":"n %d"}`)...)
+	r.Worker("w1")
+	r.Publish(apptest.Jobs(50, `{"id":"early-%d","to":"447700900123","text":"n %d"}`)...)
 	for i := range 50 {
-		r.awaitKinds(fmt.Sprintf("early-%d", i), sms.KindSubmitted, sms.KindReceipt)
+		r.AwaitKinds(fmt.Sprintf("early-%d", i), sms.KindSubmitted, sms.KindReceipt)
 	}
 }
 
@@ -226,9 +225,9 @@ func TestReceiptOfNobodyIsPublishedAsUnmatched(t *testing.T) {
 	r := newRig(t, smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action {
 		return smsctest.Action{MessageID: "known", Receipts: []smsctest.Receipt{{ID: "stranger"}}}
 	}}, "    parking_time: 1s\n")
-	r.worker("w1")
-	r.publish(`{"id":"j","to":"447700900123","text":"x"}`)
-	all := r.await("the unmatched receipt", func(all []*sms.Result) bool {
+	r.Worker("w1")
+	r.Publish(`{"id":"j","to":"447700900123","text":"x"}`)
+	all := r.Await("the unmatched receipt", func(all []*sms.Result) bool {
 		for _, res := range all {
 			if res.Producer == sms.UnmatchedProducer {
 				return true
@@ -247,9 +246,9 @@ func TestDrainUnderLoadLosesNothingAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{Latency: 20 * time.Millisecond}, "    rate: 1000\n    burst: 20\n")
 	const n = 1500
-	stop := r.worker("w1")
-	r.publish(jobs(n, `{"id":"d-%d","to":"447700900123","text":"n %d"}`)...)
-	until(t, "a third is sent", func() bool { return r.accepted() > n/3 })
+	stop := r.Worker("w1")
+	r.Publish(apptest.Jobs(n, `{"id":"d-%d","to":"447700900123","text":"n %d"}`)...)
+	apptest.Until(t, "a third is sent", func() bool { return r.accepted() > n/3 })
 	began := time.Now()
 	if err := stop(); err != nil {
 		t.Fatalf("drain: %v", err)
@@ -261,12 +260,12 @@ func TestDrainUnderLoadLosesNothingAndRepeatsNothing(t *testing.T) {
 	if r.accepted() >= n {
 		t.Fatal("everything was sent before the drain: the test shows nothing")
 	}
-	r.worker("w2")
-	r.await("all outcomes", func([]*sms.Result) bool { return len(r.outcomes()) == n })
+	r.Worker("w2")
+	r.Await("all outcomes", func([]*sms.Result) bool { return len(r.Outcomes()) == n })
 	if got := len(r.smsc.Submits()); got != n {
 		t.Errorf("%d submit_sm for %d jobs", got, n)
 	}
-	for job, outcomes := range r.outcomes() {
+	for job, outcomes := range r.Outcomes() {
 		if outcomes != 1 {
 			t.Errorf("%s has %d outcomes", job, outcomes)
 		}
@@ -277,18 +276,18 @@ func TestRedisAwayHoldsJobsAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{Latency: 5 * time.Millisecond}, "    rate: 500\n    burst: 10\n")
 	const n = 600
-	r.worker("w1")
-	r.publish(jobs(n, `{"id":"r-%d","to":"447700900123","text":"n %d"}`)...)
-	until(t, "some are sent", func() bool { return r.accepted() > 50 })
-	resume := r.redis.Stall()
+	r.Worker("w1")
+	r.Publish(apptest.Jobs(n, `{"id":"r-%d","to":"447700900123","text":"n %d"}`)...)
+	apptest.Until(t, "some are sent", func() bool { return r.accepted() > 50 })
+	resume := r.Redis.Stall()
 	held := 0
-	until(t, "nothing goes out any more", func() bool {
+	apptest.Until(t, "nothing goes out any more", func() bool {
 		before := held
 		held = r.accepted()
 		return before == held && held > 50
 	})
 	resume()
-	r.await("all outcomes and receipts", func(all []*sms.Result) bool { return len(all) >= 2*n })
+	r.Await("all outcomes and receipts", func(all []*sms.Result) bool { return len(all) >= 2*n })
 	r.judgeOncePerJob(n)
 }
 
@@ -296,14 +295,11 @@ func TestNATSRestartHoldsResultsAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{Latency: 5 * time.Millisecond}, "    rate: 500\n    burst: 10\n")
 	const n = 600
-	r.worker("w1")
-	r.publish(jobs(n, `{"id":"n-%d","to":"447700900123","text":"n %d"}`)...)
-	until(t, "some are sent", func() bool { return r.accepted() > 50 })
-	port := r.nats.Addr().(*net.TCPAddr).Port
-	r.nats.Shutdown()
-	r.nats.WaitForShutdown()
-	r.startNATS(port)
-	r.await("all outcomes and receipts", func(all []*sms.Result) bool { return len(all) >= 2*n })
+	r.Worker("w1")
+	r.Publish(apptest.Jobs(n, `{"id":"n-%d","to":"447700900123","text":"n %d"}`)...)
+	apptest.Until(t, "some are sent", func() bool { return r.accepted() > 50 })
+	r.RestartNATS()
+	r.Await("all outcomes and receipts", func(all []*sms.Result) bool { return len(all) >= 2*n })
 	r.judgeOncePerJob(n)
 }
 
@@ -311,28 +307,47 @@ func TestSMSCConnectionsCutLoseNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, smsctest.Config{Latency: 20 * time.Millisecond}, "    rate: 400\n    burst: 10\n")
 	const n = 400
-	r.worker("w1")
-	r.publish(jobs(n, `{"id":"c-%d","to":"447700900123","text":"n %d"}`)...)
-	until(t, "some are sent", func() bool { return r.accepted() > 50 })
+	r.Worker("w1")
+	r.Publish(apptest.Jobs(n, `{"id":"c-%d","to":"447700900123","text":"n %d"}`)...)
+	apptest.Until(t, "some are sent", func() bool { return r.accepted() > 50 })
 	r.smsc.CutConnections()
-	r.await("all outcomes", func([]*sms.Result) bool { return len(r.outcomes()) == n })
+	r.Await("all outcomes", func([]*sms.Result) bool { return len(r.Outcomes()) == n })
 	doubted := 0
-	r.mu.Lock()
-	for _, res := range r.results {
+	for _, res := range r.Results() {
 		if res.Kind == sms.KindSubmitted && res.PossibleDuplicate {
 			doubted++
 		}
 	}
-	r.mu.Unlock()
 	if extra := len(r.smsc.Submits()) - n; extra > doubted {
 		t.Errorf("%d submit_sm beyond one per job, only %d results say possible_duplicate", extra, doubted)
 	}
 }
 
+// rig is workers and an SMSC simulator.
+type rig struct {
+	*apptest.Rig
+	t    *testing.T
+	smsc *smsctest.SMSC
+}
+
+func newRig(t *testing.T, cfg smsctest.Config, routeKeys string) *rig {
+	t.Helper()
+	smsc := smsctest.New(cfg)
+	t.Cleanup(func() { _ = smsc.Close() })
+	addr, err := smsc.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rig{apptest.Start(t, addr.String(), routeKeys), t, smsc}
+}
+
+// accepted counts the messages that the SMSC took in.
+func (r *rig) accepted() int { return int(r.smsc.Stats().Accepted) }
+
 // judgeOncePerJob checks one outcome and one submit per job.
 func (r *rig) judgeOncePerJob(n int) {
 	r.t.Helper()
-	outcomes := r.outcomes()
+	outcomes := r.Outcomes()
 	if len(outcomes) != n {
 		r.t.Errorf("%d jobs have an outcome, want %d", len(outcomes), n)
 	}
@@ -344,23 +359,4 @@ func (r *rig) judgeOncePerJob(n int) {
 	if got := len(r.smsc.Submits()); got != n {
 		r.t.Errorf("%d submit_sm for %d jobs", got, n)
 	}
-}
-
-// pending counts the jobs that are not acked yet, retries included.
-func (r *rig) pending() uint64 {
-	js, err := jetstream.New(r.connect())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	var n uint64
-	for _, name := range []string{sms.Subjects{}.StreamJobs("acme"), sms.Subjects{}.StreamRetry()} {
-		ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Second)
-		s, err := js.Stream(ctx, name)
-		cancel()
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		n += s.CachedInfo().State.Msgs
-	}
-	return n
 }

@@ -1,4 +1,7 @@
-package app_test
+// Package apptest runs workers on real parts for scenario tests: an embedded
+// NATS server with JetStream, a Redis, and a consumer of the result stream as
+// the judge. The SMSC is the test's own.
+package apptest
 
 import (
 	"bytes"
@@ -7,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,41 +22,35 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/shortwire-sms/shortwire/binds/smsctest"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 	"github.com/shortwire-sms/shortwire/receipts/redistest"
 )
 
-// rig is everything around a worker, on real parts: NATS server, Redis, SMSC
-// simulator, and a consumer of the result stream as the judge.
-type rig struct {
+// Rig is what workers of one scenario share. Its route is acme, its producer
+// shop; the SMSC's account is acme with the password secret.
+type Rig struct {
+	NATS  *server.Server
+	Redis *redistest.Server
+
 	t       *testing.T
 	natsDir string
-	nats    *server.Server
-	redis   *redistest.Server
-	smsc    *smsctest.SMSC
-	addr    string // of smsc
-	log     *lockedBuffer
+	smsc    string // address
 	extra   string // route keys of the scenario, YAML
+	log     *lockedBuffer
 
 	mu      sync.Mutex
 	results []*sms.Result // guarded by mu
 }
 
-func newRig(t *testing.T, smsc smsctest.Config, routeKeys string) *rig {
+// Start starts NATS and Redis, sets the streams up and follows the results.
+// routeKeys are further keys of the route, YAML lines indented by four.
+func Start(t *testing.T, smscAddr, routeKeys string) *Rig {
 	t.Helper()
-	r := &rig{t: t, natsDir: t.TempDir(), log: &lockedBuffer{}, extra: routeKeys}
+	r := &Rig{t: t, natsDir: t.TempDir(), log: &lockedBuffer{}, smsc: smscAddr, extra: routeKeys}
 	r.startNATS(server.RANDOM_PORT)
-	t.Cleanup(func() { r.nats.Shutdown(); r.nats.WaitForShutdown() })
-	r.redis = redistest.Start(t)
-	r.smsc = smsctest.New(smsc)
-	t.Cleanup(func() { _ = r.smsc.Close() })
-	addr, err := r.smsc.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.addr = addr.String()
+	t.Cleanup(func() { r.NATS.Shutdown(); r.NATS.WaitForShutdown() })
+	r.Redis = redistest.Start(t)
 	if err := app.Setup(t.Context(), r.config("setup"), io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +63,16 @@ func newRig(t *testing.T, smsc smsctest.Config, routeKeys string) *rig {
 	return r
 }
 
-func (r *rig) startNATS(port int) {
+// RestartNATS ends the server and starts it again on the same port and files.
+func (r *Rig) RestartNATS() {
+	r.t.Helper()
+	port := r.NATS.Addr().(*net.TCPAddr).Port
+	r.NATS.Shutdown()
+	r.NATS.WaitForShutdown()
+	r.startNATS(port)
+}
+
+func (r *Rig) startNATS(port int) {
 	r.t.Helper()
 	s, err := server.NewServer(&server.Options{
 		ServerName: "test", Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: r.natsDir, NoSigs: true, NoLog: true,
@@ -77,11 +84,11 @@ func (r *rig) startNATS(port int) {
 	if !s.ReadyForConnections(10 * time.Second) {
 		r.t.Fatal("NATS server is not ready")
 	}
-	r.nats = s
+	r.NATS = s
 }
 
 // config is what a worker with this id reads.
-func (r *rig) config(worker string) *app.Config {
+func (r *Rig) config(worker string) *app.Config {
 	r.t.Helper()
 	path := filepath.Join(r.t.TempDir(), "shortwire.yaml")
 	yaml := fmt.Sprintf(`
@@ -98,7 +105,7 @@ routes:
     window: 50
     source: {address: ACME}
     retry: {initial: 200ms, max: 1s}
-%s`, r.nats.ClientURL(), r.redis.Addr, worker, r.addr, r.extra)
+%s`, r.NATS.ClientURL(), r.Redis.Addr, worker, r.smsc, r.extra)
 	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
@@ -109,9 +116,9 @@ routes:
 	return cfg
 }
 
-// worker runs one until its stop is called, or the test ends; stop drains and
+// Worker runs one until its stop is called, or the test ends; stop drains and
 // returns what Run returned.
-func (r *rig) worker(id string) (stop func() error) {
+func (r *Rig) Worker(id string) (stop func() error) {
 	r.t.Helper()
 	w, err := app.New(r.config(id), app.Deps{
 		Logger:  slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelInfo})).With("worker", id),
@@ -129,9 +136,9 @@ func (r *rig) worker(id string) (stop func() error) {
 }
 
 // follow collects all results from now on, across server restarts.
-func (r *rig) follow() {
+func (r *Rig) follow() {
 	r.t.Helper()
-	nc := r.connect()
+	nc := r.Connect()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		r.t.Fatal(err)
@@ -159,9 +166,10 @@ func (r *rig) follow() {
 	r.t.Cleanup(cc.Stop)
 }
 
-func (r *rig) connect() *nats.Conn {
+// Connect opens a connection of the test's own.
+func (r *Rig) Connect() *nats.Conn {
 	r.t.Helper()
-	nc, err := nats.Connect(r.nats.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	nc, err := nats.Connect(r.NATS.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -169,10 +177,10 @@ func (r *rig) connect() *nats.Conn {
 	return nc
 }
 
-// publish sends jobs as producer "shop" in the normal lane.
-func (r *rig) publish(jobs ...string) {
+// Publish sends jobs as producer "shop" in the normal lane.
+func (r *Rig) Publish(jobs ...string) {
 	r.t.Helper()
-	js, err := jetstream.New(r.connect())
+	js, err := jetstream.New(r.Connect())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -183,16 +191,14 @@ func (r *rig) publish(jobs ...string) {
 	}
 }
 
-// await waits until enough says so of the results.
-func (r *rig) await(what string, enough func([]*sms.Result) bool) []*sms.Result {
+// Await waits until enough says so of the results.
+func (r *Rig) Await(what string, enough func([]*sms.Result) bool) []*sms.Result {
 	r.t.Helper()
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		r.mu.Lock()
-		got := append([]*sms.Result(nil), r.results...)
-		r.mu.Unlock()
+		got := r.Results()
 		if enough(got) {
 			return got
 		}
@@ -208,11 +214,18 @@ func (r *rig) await(what string, enough func([]*sms.Result) bool) []*sms.Result 
 	}
 }
 
-// awaitKinds waits until the job has results of these kinds and returns them in that order.
-func (r *rig) awaitKinds(job string, kinds ...sms.Kind) []*sms.Result {
+// Results returns what was published so far.
+func (r *Rig) Results() []*sms.Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]*sms.Result(nil), r.results...)
+}
+
+// AwaitKinds waits until the job has results of these kinds and returns them in that order.
+func (r *Rig) AwaitKinds(job string, kinds ...sms.Kind) []*sms.Result {
 	r.t.Helper()
 	var found []*sms.Result
-	r.await(fmt.Sprintf("%v of %s", kinds, job), func(all []*sms.Result) bool {
+	r.Await(fmt.Sprintf("%v of %s", kinds, job), func(all []*sms.Result) bool {
 		found = found[:0]
 		for _, k := range kinds {
 			for _, res := range all {
@@ -227,8 +240,8 @@ func (r *rig) awaitKinds(job string, kinds ...sms.Kind) []*sms.Result {
 	return found
 }
 
-// outcomes counts distinct terminal results by job.
-func (r *rig) outcomes() map[string]int {
+// Outcomes counts distinct terminal results by job.
+func (r *Rig) Outcomes() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ids, n := map[string]bool{}, map[string]int{}
@@ -241,19 +254,26 @@ func (r *rig) outcomes() map[string]int {
 	return n
 }
 
-// accepted counts the messages that the SMSC took in.
-func (r *rig) accepted() int {
-	n := 0
-	for _, m := range r.smsc.Submits() {
-		if m.Status == smsctest.ROK {
-			n++
+// Pending counts the jobs that are not acked yet, retries included.
+func (r *Rig) Pending() uint64 {
+	r.t.Helper()
+	js, err := jetstream.New(r.Connect())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var n uint64
+	for _, name := range []string{sms.Subjects{}.StreamJobs("acme"), sms.Subjects{}.StreamRetry()} {
+		s, err := js.Stream(r.t.Context(), name)
+		if err != nil {
+			r.t.Fatal(err)
 		}
+		n += s.CachedInfo().State.Msgs
 	}
 	return n
 }
 
-// until waits for a condition.
-func until(t *testing.T, what string, cond func() bool) {
+// Until waits for a condition.
+func Until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -284,7 +304,8 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-func jobs(n int, format string) []string {
+// Jobs makes n jobs from a format in which %d stands for the number.
+func Jobs(n int, format string) []string {
 	all := make([]string, n)
 	for i := range all {
 		all[i] = strings.ReplaceAll(format, "%d", fmt.Sprint(i))
