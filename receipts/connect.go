@@ -1,8 +1,11 @@
 package receipts
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,7 +22,11 @@ const (
 // no I/O. The schemes are those of go-redis, redis, rediss and unix; with
 // +sentinel or +cluster appended, as in redis+cluster://host:6379?addr=host2:6379,
 // the URL is read as ParseFailoverURL and ParseClusterURL do.
+//
+// go-redis has one log for the whole process, and a line in it for every
+// failed dial; Connect turns it into debug lines of slog's default logger.
 func Connect(url string) (redis.UniversalClient, error) {
+	quieten()
 	scheme, rest, found := strings.Cut(url, "://")
 	if !found {
 		return nil, fmt.Errorf("redis url: must begin with redis://, rediss:// or unix://")
@@ -50,4 +57,15 @@ func Connect(url string) (redis.UniversalClient, error) {
 		return redis.NewClusterClient(o), nil
 	}
 	return nil, fmt.Errorf("redis url: unknown scheme %q, must be redis, redis+sentinel or redis+cluster", scheme)
+}
+
+var quieten = sync.OnceFunc(func() { redis.SetLogger(debugLog{}) })
+
+type debugLog struct{}
+
+// Printf implements the logger of go-redis.
+func (debugLog) Printf(ctx context.Context, format string, args ...any) {
+	if slog.Default().Enabled(ctx, slog.LevelDebug) {
+		slog.DebugContext(ctx, "redis client", "what", fmt.Sprintf(format, args...))
+	}
 }

@@ -116,6 +116,7 @@ func TestIDsMeetInWhateverNotation(t *testing.T) {
 		"more digits than 64 bits":            {IDRules{IDDecimal, IDDecimal}, "918800000000000000000077", "918800000000000000000077", "", "918800000000000000000077"},
 		"braces and blanks around":            {IDRules{}, " {x}y ", "{x}y", "", "{x}y"},
 		"the gateway's id before the SMSC's":  {IDRules{}, "smsc-5", "gw-1 id:smsc-5", "", "smsc-5"},
+		"octets that are no UTF-8":            {IDRules{}, "a\xff", "a\xff", "", `a\xFF`},
 		"hexadecimal with prefix and decimal": {IDRules{IDHex, IDDecimal}, "0xC0FFEE", "12648430", "", "12648430"},
 	} {
 		for _, early := range []bool{false, true} {

@@ -87,6 +87,7 @@ func (p *results) list() []*sms.Result {
 // client connects to the server, and notices quickly when it does not answer.
 func client(tb testing.TB, addr string) redis.UniversalClient {
 	tb.Helper()
+	quieten()
 	c := redis.NewClient(&redis.Options{
 		Addr: addr, MaxRetries: 1, DialTimeout: 300 * time.Millisecond, DialerRetries: 1,
 		ReadTimeout: 300 * time.Millisecond, WriteTimeout: 300 * time.Millisecond,

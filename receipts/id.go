@@ -23,9 +23,10 @@ func (r IDRule) Valid() bool { return r == IDAsIs || r == IDHex || r == IDDecima
 
 // ID returns the id as results show it: the decimal number for hex and
 // decimal, else as received, trimmed. What is no number of at most 64 bits,
-// such as a UUID under the rule hex, is left as it is.
+// such as a UUID under the rule hex, is left as it is. Invalid UTF-8 becomes
+// \xNN escapes.
 func (r IDRule) ID(raw string) string {
-	id := string(trim([]byte(raw)))
+	id := escape(trim([]byte(raw)))
 	var n uint64
 	var err error
 	switch r {

@@ -20,32 +20,20 @@ const sweepBatch = 100
 // park keeps a receipt until its job turns up under one of the keys, or until
 // it is due. When the job turned up meanwhile it is returned instead.
 //
-// The due index is written first: what is in the index and not parked is
-// dropped by the sweeper, what is parked and not in the index would never be seen.
+// It is indexed after it is parked: a sweeper that looked between the two
+// would drop the index and leave the receipt. Should this process die between
+// the two, the SMSC had no answer and delivers it again.
 func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.Result) (*correlation, error) {
 	payload, err := json.Marshal(&parkedReceipt{Keys: keys, Result: res})
 	if err != nil {
 		return nil, fmt.Errorf("encode receipt for parking: %w", err)
 	}
 	ttl := d.route(route).ParkingTTL
-	due := time.Now().Add(ttl).UnixMilli()
-	ttl += unparkedGrace
-	if _, err := d.store.many(ctx, "index parked receipt", func() []redis.Cmder {
-		args := []any{(ttl + unparkedGrace).Milliseconds()}
-		for _, key := range keys {
-			args = append(args, due, dueMember(res.ID, key))
-		}
-		return []redis.Cmder{
-			redis.NewIntCmd(ctx, "sadd", d.keys.routes, route),
-			call(ctx, dueScript, []string{d.keys.dueIndex(route)}, args...),
-		}
-	}); err != nil {
-		return nil, err
-	}
+	kept := (ttl + unparkedGrace).Milliseconds()
 	cmds, err := d.store.many(ctx, "park receipt", func() []redis.Cmder {
 		all := make([]redis.Cmder, 0, len(keys))
 		for _, key := range keys {
-			all = append(all, call(ctx, parkScript, []string{d.keys.id(route, key), d.keys.parking(route, key)}, payload, ttl.Milliseconds()))
+			all = append(all, call(ctx, parkScript, []string{d.keys.id(route, key), d.keys.parking(route, key)}, payload, kept))
 		}
 		return all
 	})
@@ -56,6 +44,20 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 		if value, ok := cmd.(*redis.Cmd).Val().(string); ok {
 			return d.foundWhileParking(ctx, route, keys, res, string(payload), value)
 		}
+	}
+	due := time.Now().Add(ttl).UnixMilli()
+	_, err = d.store.many(ctx, "index parked receipt", func() []redis.Cmder {
+		args := []any{2 * kept} // longer than what it leads to
+		for _, key := range keys {
+			args = append(args, due, dueMember(res.ID, key))
+		}
+		return []redis.Cmder{
+			redis.NewIntCmd(ctx, "sadd", d.keys.routes, route),
+			call(ctx, dueScript, []string{d.keys.dueIndex(route)}, args...),
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	d.counters.parked.Add(1)
 	return nil, nil

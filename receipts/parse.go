@@ -16,7 +16,7 @@ import (
 
 // Parsed is what a receipt says. Absent fields are empty or nil.
 type Parsed struct {
-	TLVID        string     // receipted_message_id, trimmed
+	TLVID        string     // receipted_message_id, trimmed; invalid UTF-8 as \xNN escapes
 	TextID       string     // id: of the text
 	OtherID      string     // a second id: of the text
 	State        sms.State  // UNKNOWN when the receipt does not say
@@ -59,7 +59,7 @@ func Parse(m *sms.Message) Parsed {
 		Intermediate: m.ESMClass&sms.ESMClassMask == sms.ESMClassIntermed,
 	}
 	if id, ok := m.TLV(sms.TagReceiptedMsgID); ok {
-		p.TLVID = string(trim(id))
+		p.TLVID = escape(trim(id))
 	}
 	state, hasState := tlvState(m)
 	f := scan(bytes.Trim(decodeUCS2(body), "\x00"), !hasState)

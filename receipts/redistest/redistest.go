@@ -27,6 +27,7 @@ type Server struct {
 
 	tb   testing.TB
 	path string // of redis-server; empty: miniredis
+	args []string
 	dir  string
 	log  *bytes.Buffer
 	cmd  *exec.Cmd
@@ -34,10 +35,11 @@ type Server struct {
 }
 
 // Start runs a server until the test ends. It keeps an append-only file, so
-// that it comes back from Stop and Restart with what it had acknowledged.
-func Start(tb testing.TB) *Server {
+// that it comes back from Stop and Restart with what it had acknowledged. args
+// are added to redis-server's command line.
+func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	s := &Server{tb: tb}
+	s := &Server{tb: tb, args: args}
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		tb.Log("no redis-server on this machine: the test runs against miniredis")
@@ -46,7 +48,7 @@ func Start(tb testing.TB) *Server {
 		return s
 	}
 	s.path, s.dir = path, tb.TempDir()
-	s.Addr = freeAddr(tb)
+	s.Addr = FreeAddr(tb)
 	s.run()
 	tb.Cleanup(s.kill)
 	return s
@@ -99,9 +101,10 @@ func (s *Server) run() {
 		s.tb.Fatalf("address of redis-server: %v", err)
 	}
 	s.log = new(bytes.Buffer)
-	s.cmd = exec.Command(s.path, "--port", port, "--bind", "127.0.0.1", "--dir", s.dir,
+	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir,
 		"--save", "", "--appendonly", "yes", "--appendfsync", "no", "--daemonize", "no",
-		"--logfile", filepath.Join(s.dir, "redis.log"))
+		"--logfile", filepath.Join(s.dir, "redis.log")}, s.args...)
+	s.cmd = exec.Command(s.path, args...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.tb.Fatalf("start redis-server: %v", err)
@@ -151,8 +154,8 @@ func ping(addr string) bool {
 	return string(answer[:n]) == "+PONG\r\n"
 }
 
-// freeAddr is an address that was free a moment ago.
-func freeAddr(tb testing.TB) string {
+// FreeAddr is an address of this host that was free a moment ago.
+func FreeAddr(tb testing.TB) string {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
