@@ -43,7 +43,7 @@ in flight.`,
 
 // newLogger returns the worker's logger.
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
-	var options slog.HandlerOptions
+	options := slog.HandlerOptions{ReplaceAttr: readableDurations}
 	switch level {
 	case "debug":
 		options.Level = slog.LevelDebug
@@ -63,6 +63,14 @@ func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, &options)), nil
 	}
 	return nil, fmt.Errorf("--log-format: must be text or json, is %q", format)
+}
+
+// readableDurations writes 5s, where JSON would have 5000000000.
+func readableDurations(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // work runs the worker until it ends, drains it at the first signal and

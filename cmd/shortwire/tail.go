@@ -20,6 +20,7 @@ func (p *program) tailCommand() *cobra.Command {
 	var f app.Filter
 	var kind string
 	var since time.Duration
+	var limit int
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "tail",
@@ -37,6 +38,7 @@ choose among them; --since begins in the past. With --json, one result per line.
 	flags.StringVar(&kind, "kind", "", "submitted, failed, expired, uncertain or receipt only")
 	flags.StringVar(&f.JobID, "job", "", "of the job with this `id` only")
 	flags.DurationVar(&since, "since", 0, "begin this long ago; default now")
+	flags.IntVar(&limit, "count", 0, "end after so many results; default never")
 	flags.BoolVar(&asJSON, "json", false, "print each result as one line of JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.Kind = sms.Kind(kind); kind != "" && !slices.Contains(sms.Kinds(), f.Kind) {
@@ -46,12 +48,12 @@ choose among them; --since begins in the past. With --json, one result per line.
 			f.Since = time.Now().Add(-since)
 		}
 		p.began = true
-		return p.tail(cmd.Context(), f, asJSON)
+		return p.tail(cmd.Context(), f, limit, asJSON)
 	}
 	return cmd
 }
 
-func (p *program) tail(ctx context.Context, f app.Filter, asJSON bool) error {
+func (p *program) tail(ctx context.Context, f app.Filter, limit int, asJSON bool) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	cfg, err := app.Load(p.config, os.Getenv)
@@ -61,13 +63,15 @@ func (p *program) tail(ctx context.Context, f app.Filter, asJSON bool) error {
 	encoder := json.NewEncoder(p.stdout)
 	encoder.SetEscapeHTML(false)
 	var failed error
+	printed := 0
 	err = app.Tail(ctx, cfg, f, func(r *sms.Result) bool {
 		if asJSON {
 			failed = encoder.Encode(r)
 		} else {
 			_, failed = printResult(p.stdout, r)
 		}
-		return failed == nil
+		printed++
+		return failed == nil && printed != limit
 	})
 	if failed != nil {
 		return fmt.Errorf("write: %w", failed)

@@ -248,6 +248,23 @@ func TestTheSmallExampleOfTheReadmeLoads(t *testing.T) {
 	}
 }
 
+func TestTLSFilesMustHoldWhatTheyAreNamedFor(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x.pem"), []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for keys, want := range map[string]string{
+		"ca_file: x.pem":                    "routes[0].tls: ca_file: holds no certificate in PEM",
+		"cert_file: x.pem, key_file: x.pem": "routes[0].tls: cert_file: ",
+	} {
+		_, err := Parse(filepath.Join(dir, "f.yaml"), []byte(minimal+"    tls: {enabled: true, "+keys+"}\n"), env)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", keys, err, want)
+		}
+	}
+}
+
 func TestPasswordsGoIntoTheURLsOfTheClients(t *testing.T) {
 	t.Parallel()
 	n := NATSConfig{URL: "nats://a:4222, tls://b", User: "worker", Password: "p@ss:/"}
