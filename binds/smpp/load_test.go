@@ -16,11 +16,13 @@ import (
 
 // pump sends n messages from as many goroutines as the window has slots and
 // fails unless each is accepted.
-func pump(t testing.TB, s *Session, n int) {
+func pump(t testing.TB, s *Session, n int) { pumpFrom(t, s, s.Window(), n) }
+
+func pumpFrom(t testing.TB, s *Session, senders, n int) {
 	var left atomic.Int64
 	left.Store(int64(n))
 	var wg sync.WaitGroup
-	for range s.Window() {
+	for range senders {
 		wg.Go(func() {
 			done := make(chan *Call, 1)
 			msgs := []*sms.Message{message(1, 1)}
@@ -55,6 +57,15 @@ func TestAResponseThatRacesItsWriteFindsItsCall(t *testing.T) {
 	st := s.Stats()
 	if st.Submits != uint64(n) || st.Responses != uint64(n) || st.Unmatched != 0 || st.InFlight != 0 {
 		t.Errorf("after %d messages: %+v", n, st)
+	}
+}
+
+func TestManyWaitersShareASmallWindow(t *testing.T) {
+	t.Parallel()
+	s := dialEcho(t, Config{Window: 7})
+	pumpFrom(t, s, 500, 50_000)
+	if st := s.Stats(); st.Responses != 50_000 || st.InFlight != 0 {
+		t.Errorf("%+v", st)
 	}
 }
 

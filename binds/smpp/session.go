@@ -145,6 +145,17 @@ type control struct {
 // Peer returns what the SMSC said of itself when it accepted the bind.
 func (s *Session) Peer() BindResult { return s.peer }
 
+// Stopped returns a channel that is closed when the session takes no more
+// submits: it drains, the peer has sent unbind, or it has ended.
+func (s *Session) Stopped() <-chan struct{} { return s.noSubmit }
+
+// Draining reports whether the session takes no more submits but still lives.
+func (s *Session) Draining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == stateDraining
+}
+
 // Run serves a bound session until it ends, and joins all it started. Ending
 // ctx closes the connection at once; for an orderly end call Unbind. When Run
 // returns every call has had its end. The error says why the session ended,
@@ -208,6 +219,7 @@ func (s *Session) fail(err error) {
 func (s *Session) stopSubmitsLocked() {
 	if s.state == stateBound {
 		s.state = stateDraining
+		s.win.shut.Store(true)
 		close(s.noSubmit)
 	}
 }

@@ -15,6 +15,7 @@ type window struct {
 	starved atomic.Bool // a take failed since onFree was last called
 	onFree  func()      // may be nil; called without locks, must not block
 	waiting atomic.Int32
+	shut    atomic.Bool // no slots are given out any more
 
 	mu      sync.Mutex
 	waiters []chan struct{} // guarded by mu; each is closed once, by whoever removes it
@@ -28,6 +29,9 @@ func newWindow(size int, onFree func()) *window {
 
 // tryTake takes n slots, or none.
 func (w *window) tryTake(n int) bool {
+	if w.shut.Load() {
+		return false
+	}
 	for marked := false; ; {
 		free := w.free.Load()
 		if free >= int64(n) {

@@ -1,0 +1,184 @@
+package binds
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/binds/smpp"
+)
+
+// Pool is the binds of one route.
+type Pool struct {
+	cfg   Config
+	deps  Deps
+	binds []*bind
+
+	listeners atomic.Pointer[[]func()]
+}
+
+// New returns a pool whose binds begin to live with Run.
+func New(cfg Config, deps Deps) (*Pool, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Pool{cfg: cfg, deps: deps}
+	p.listeners.Store(new([]func()))
+	for i := range cfg.Binds {
+		p.binds = append(p.binds, newBind(p, fmt.Sprintf("%s/%d", cfg.Route, i+1), i))
+	}
+	return p, nil
+}
+
+// Run keeps the binds alive until intake ends, then drains: no new
+// reservations, open messages and handlers get at most DrainTimeout, each bind
+// unbinds. Ending work closes all connections at once. Run joins everything it
+// started, and returns nil.
+func (p *Pool) Run(intake, work context.Context) error {
+	// Whoever ends work means intake as well.
+	intake, cancel := context.WithCancel(intake)
+	defer cancel()
+	defer context.AfterFunc(work, cancel)()
+	var wg sync.WaitGroup
+	for _, b := range p.binds {
+		wg.Go(func() { b.run(intake, work) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// Shortage says why TryReserve gave nothing.
+type Shortage struct {
+	Reason Short
+	Wait   time.Duration // for ShortRate: when it passes by itself. Else 0: Notify tells
+}
+
+// Short is what a reservation lacks.
+type Short uint8
+
+// Shortages.
+const (
+	ShortNone   Short = iota
+	ShortBind         // no bind is bound
+	ShortWindow       // no bind has that many free slots
+	ShortRate         // the binds with free slots are at their rate
+)
+
+// String returns the shortage's name, safe as a metric label.
+func (s Short) String() string {
+	switch s {
+	case ShortBind:
+		return "no_bind"
+	case ShortWindow:
+		return "window"
+	case ShortRate:
+		return "rate"
+	}
+	return "none"
+}
+
+// TryReserve takes n window slots on the bound bind with most of them free,
+// without waiting. A message of more parts than the window has slots gets all
+// slots of a bind, and sends its last parts as its first are answered.
+func (p *Pool) TryReserve(n int) (*Reservation, Shortage) {
+	n = max(n, 1)
+	slots := min(n, p.cfg.Window)
+	best, free := p.freest()
+	if best == nil {
+		return nil, Shortage{Reason: ShortBind}
+	}
+	short := Shortage{Reason: ShortWindow}
+	if free >= slots {
+		r, s := best.reserve(n, slots)
+		if r != nil {
+			return r, Shortage{}
+		}
+		short = s
+	}
+	// The race was lost, or the bind is at its rate. Asking each bind also
+	// marks its window as missed, so that it tells when slots come free.
+	for _, b := range p.binds {
+		r, s := b.reserve(n, slots)
+		if r != nil {
+			return r, Shortage{}
+		}
+		if s.Reason == ShortRate && (short.Reason != ShortRate || s.Wait < short.Wait) {
+			short = s
+		}
+	}
+	return nil, short
+}
+
+// freest returns the bind with most free slots, nil when none is bound.
+func (p *Pool) freest() (best *bind, free int) {
+	free = -1
+	for _, b := range p.binds {
+		if s := b.session.Load(); s != nil {
+			if n := s.Free(); n > free {
+				best, free = b, n
+			}
+		}
+	}
+	return best, free
+}
+
+// Notify registers a function that is called when TryReserve, having failed
+// for want of a bind or of slots, may succeed. It is called without locks
+// held, once for any number of failures, and must not block: whoever is told
+// tries until TryReserve fails again.
+func (p *Pool) Notify(f func()) {
+	for {
+		old := p.listeners.Load()
+		next := append((*old)[:len(*old):len(*old)], f)
+		if p.listeners.CompareAndSwap(old, &next) {
+			return
+		}
+	}
+}
+
+func (p *Pool) notify() {
+	for _, f := range *p.listeners.Load() {
+		f()
+	}
+}
+
+// Bound returns how many binds take messages now.
+func (p *Pool) Bound() (n int) {
+	for _, b := range p.binds {
+		if b.session.Load() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Status is the state of one bind.
+type Status struct {
+	Bind     string
+	State    State
+	Since    time.Time // when State was entered
+	Endpoint string    // host:port, of the present or last connection
+	SMSC     string    // system_id of the peer, when bound
+	Window   int
+	InFlight int        // slots taken
+	Attempts int        // connections tried
+	Sessions int        // times bound
+	LastErr  string     // why the last attempt or session ended, empty when none did
+	Stats    smpp.Stats // over all sessions
+}
+
+// Snapshot returns the state of each bind.
+func (p *Pool) Snapshot() []Status {
+	out := make([]Status, 0, len(p.binds))
+	for _, b := range p.binds {
+		out = append(out, b.status())
+	}
+	return out
+}
