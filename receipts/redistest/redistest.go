@@ -45,6 +45,7 @@ func Start(tb testing.TB, args ...string) *Server {
 		tb.Log("no redis-server on this machine: the test runs against miniredis")
 		s.mini = miniredis.RunT(tb)
 		s.Addr = s.mini.Addr()
+		s.letTimePass()
 		return s
 	}
 	s.path, s.dir = path, tb.TempDir()
@@ -52,6 +53,25 @@ func Start(tb testing.TB, args ...string) *Server {
 	s.run()
 	tb.Cleanup(s.kill)
 	return s
+}
+
+// letTimePass makes keys of miniredis expire, which it does only when told.
+func (s *Server) letTimePass() {
+	const step = 10 * time.Millisecond
+	tick := time.NewTicker(step)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-tick.C:
+				s.mini.FastForward(step)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	s.tb.Cleanup(func() { tick.Stop(); close(stop); <-stopped })
 }
 
 // URL is the address as configuration files have it.
