@@ -24,7 +24,7 @@ type Config struct {
 	Ref16          bool             // 16-bit concatenation references instead of 8-bit ones
 	SeptetsPerPart int              // 0 means as many as fit: 153, or 152 with Ref16
 	Lanes          map[sms.Lane]int // weights, each at least 1. Default 8, 4, 1
-	Held           int              // jobs of one lane held at once, 1 or more. Default 1000
+	Held           int              // jobs of one lane in hand at once that do not wait for the SMSC, 1 or more. Default 256
 	Window         int              // window slots of one bind: the most parts sent in one go. Default 100
 	Retry          RetryPolicy
 }
@@ -56,6 +56,7 @@ type Dispatcher struct {
 	turnstile *turnstile
 	perTurn   int      // parts that may pass the turnstile at once
 	inFlight  sync.Map // jobKey → struct{}: jobs this process has in hand
+	hands     [laneCount]*hands
 	jobs      sync.WaitGroup
 	stats     stats
 }
@@ -73,6 +74,9 @@ func New(cfg Config, deps Deps) (*Dispatcher, error) {
 		turnstile: newTurnstile(deps.Binds, deps.Limiter, cfg.Lanes),
 		perTurn:   cfg.Window,
 	}
+	for i := range d.hands {
+		d.hands[i] = newHands(cfg.Held)
+	}
 	if burst := deps.Limiter.Burst(); burst > 0 {
 		d.perTurn = min(d.perTurn, burst)
 	}
@@ -87,7 +91,7 @@ func (c Config) withDefaults() Config {
 		c.Lanes = map[sms.Lane]int{sms.LaneHigh: 8, sms.LaneNormal: 4, sms.LaneBulk: 1}
 	}
 	if c.Held == 0 {
-		c.Held = 1000
+		c.Held = 256
 	}
 	if c.Window == 0 {
 		c.Window = 100
@@ -118,28 +122,4 @@ func (d *Dispatcher) Run(intake, work context.Context) error {
 	err := g.Wait()
 	d.jobs.Wait()
 	return err
-}
-
-// consume runs one goroutine per job of the lane, at most Held of them.
-func (d *Dispatcher) consume(intake, work context.Context, lane sms.Lane) error {
-	held := make(chan struct{}, d.cfg.Held)
-	inHand := &d.stats.inHand[laneIndex(lane)]
-	prefetch := min(d.cfg.Held, 500)
-	err := d.deps.Source.Consume(intake, d.cfg.Route, lane, prefetch, func(del Delivery) {
-		select {
-		case held <- struct{}{}:
-		case <-intake.Done():
-			del.HandBack()
-			return
-		}
-		inHand.Add(1)
-		d.jobs.Go(func() {
-			defer func() { inHand.Add(-1); <-held }()
-			d.handle(intake, work, del)
-		})
-	})
-	if err != nil && intake.Err() == nil {
-		return fmt.Errorf("consume %s/%s: %w", d.cfg.Route, lane, err)
-	}
-	return nil
 }

@@ -28,16 +28,14 @@ func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
 
 	for {
 		turn, err := d.admit(intake, a)
-		if errors.Is(err, errExpired) {
-			d.expire(work, a)
-			return
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errExpired) {
 			a.del.HandBack()
 			return
 		}
 		if s, err := d.claim(work, a); s != proceed || err != nil {
-			turn.Release()
+			if turn != nil {
+				turn.Release()
+			}
 			d.conclude(work, a, s, err)
 			return
 		}
@@ -112,7 +110,8 @@ const (
 )
 
 // claim asks the ledger for the job, right before the first write, so that
-// only what is on the wire can ever be in doubt.
+// only what is on the wire can ever be in doubt. A job that expired is claimed
+// too, but never goes on: it may have its outcome already, or be in doubt.
 func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 	c, err := d.deps.Ledger.Claim(work, a.ref)
 	if err != nil {
@@ -136,6 +135,10 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 			return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
 		}
 	}
+	if a.expired() {
+		a.outcome = a.overdue()
+		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
+	}
 	return proceed, nil
 }
 
@@ -156,7 +159,14 @@ func (d *Dispatcher) conclude(work context.Context, a *attempt, s step, err erro
 // error is not nil when work ended before an answer could be recorded.
 func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) error {
 	var lost error
+	hands := d.hands[laneIndex(a.del.Origin().Lane)]
+	hands.away()
+	waiting := true
 	for reply := range turn.Send(work, a.ref, a.todo[:min(len(a.todo), d.perTurn)]) {
+		if waiting {
+			hands.back()
+			waiting = false
+		}
 		if reply.Err != nil {
 			a.note(reply.Err)
 			continue

@@ -155,21 +155,6 @@ func (d *Dispatcher) schedule(work context.Context, a *attempt, at time.Time, at
 	a.del.Ack()
 }
 
-// expire settles a job whose time is over, unless it was begun before: then
-// it has its outcome already, or may have reached the SMSC.
-func (d *Dispatcher) expire(work context.Context, a *attempt) {
-	if s, err := d.claim(work, a); s != proceed || err != nil {
-		d.conclude(work, a, s, err)
-		return
-	}
-	a.outcome = a.overdue()
-	if err := d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome); err != nil {
-		a.del.HandBack()
-		return
-	}
-	d.finish(work, a)
-}
-
 // refuse answers a job that cannot be handled: a dead letter with its bytes,
 // and a failed result when it names itself.
 func (d *Dispatcher) refuse(work context.Context, a *attempt, cause error) {
@@ -201,6 +186,10 @@ func (d *Dispatcher) bury(work context.Context, a *attempt) error {
 	return d.deps.Morgue.Bury(work, DeadLetter{
 		Of: a.del, JobID: a.ref.JobID, Code: a.outcome.Code, Reason: a.outcome.Reason, Status: a.outcome.Status,
 	})
+}
+
+func (a *attempt) expired() bool {
+	return !a.job.ExpiresAt.IsZero() && !time.Now().Before(a.job.ExpiresAt)
 }
 
 // overdue is the outcome of a job that ran out of time.

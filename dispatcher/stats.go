@@ -12,9 +12,8 @@ type stats struct {
 	received    atomic.Int64
 	retries     atomic.Int64
 	deadLetters atomic.Int64
-	inHand      [laneCount]atomic.Int64 // by laneIndex
-	kinds       [4]atomic.Int64         // by position in terminalKinds
-	codes       [8]atomic.Int64         // by position in sms.Codes
+	kinds       [4]atomic.Int64 // by position in terminalKinds
+	codes       [8]atomic.Int64 // by position in sms.Codes
 }
 
 var (
@@ -63,7 +62,7 @@ func (d *Dispatcher) Snapshot() Snapshot {
 		Waiting:     d.turnstile.waiting(),
 	}
 	for i, lane := range sms.Lanes() {
-		s.InHand[lane] = int(d.stats.inHand[i].Load())
+		s.InHand[lane] = int(d.hands[i].all.Load())
 	}
 	s.Limit, s.Limited = d.turnstile.limits()
 	for i, k := range terminalKinds {

@@ -48,7 +48,8 @@ func newTurnstile(binds Binds, limiter Limiter, weights map[sms.Lane]int) *turns
 }
 
 // wait blocks until the job may go and returns its window slots. n is at most
-// the limiter's burst and the window of one bind.
+// the limiter's burst and the window of one bind. A job whose ctx has ended
+// does not go, even when its turn came at the same moment.
 func (t *turnstile) wait(ctx context.Context, lane sms.Lane, n int) (Reservation, error) {
 	w := &waiter{n: n, ready: make(chan Reservation, 1)}
 	t.mu.Lock()
@@ -58,7 +59,11 @@ func (t *turnstile) wait(ctx context.Context, lane sms.Lane, n int) (Reservation
 
 	select {
 	case res := <-w.ready:
-		return res, nil
+		if ctx.Err() == nil {
+			return res, nil
+		}
+		res.Release()
+		return nil, context.Cause(ctx)
 	case <-ctx.Done():
 	}
 	t.mu.Lock()

@@ -201,6 +201,21 @@ func TestWhoGivesUpLeavesNoSlotBehind(t *testing.T) {
 	})
 }
 
+func TestAnEndedContextNeverGoesThrough(t *testing.T) {
+	t.Parallel()
+	ts, s := newTestTurnstile(1, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errExpired)
+	for range 1000 {
+		if res, err := ts.wait(ctx, sms.LaneHigh, 1); res != nil || !errors.Is(err, errExpired) {
+			t.Fatalf("wait: %v, %v", res, err)
+		}
+	}
+	if s.free != 1 {
+		t.Errorf("%d slots free, want 1", s.free)
+	}
+}
+
 func BenchmarkTurnstile(b *testing.B) {
 	ts, _ := newTestTurnstile(1000, nil)
 	b.ReportAllocs()

@@ -108,17 +108,17 @@ func (c *RouteConfig) pipeline() dispatcher.Config {
 	}
 }
 
-// held is how many jobs of a lane are in hand at once: what the windows carry
-// and a quarter more that waits its turn, so that a free slot never waits for
-// the queue; but no more than two seconds' worth of the rate, because a job in
+// inHand is how many jobs of a lane are taken before they are at the SMSC. That
+// many keep every stage busy over a few milliseconds to Redis and NATS.
+const inHand = 256
+
+// held is inHand, or two seconds' worth of the rate if that is less: a job in
 // hand is one that no other worker can take.
 func (c *RouteConfig) held() int {
-	slots := c.Binds * c.Window
-	n := slots + max(slots/4, 16)
 	if c.Rate > 0 {
-		n = min(n, max(int(2*c.Rate), c.Burst, 16))
+		return min(inHand, max(int(2*c.Rate), c.Burst, 16))
 	}
-	return n
+	return inHand
 }
 
 // pool is the binds' part of the configuration.
