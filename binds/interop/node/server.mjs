@@ -15,7 +15,7 @@
 //   900501  receipt UNDELIV instead of DELIVRD
 //   900777  a long message comes back from the number, in three parts with UDH
 
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, openSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import smpp from 'smpp';
 
@@ -30,7 +30,8 @@ const { values: options } = parseArgs({
   },
 });
 
-const out = options.record ? createWriteStream(options.record) : null;
+// Opened at once, so that who reads "listening" finds the file.
+const out = options.record ? createWriteStream('', { fd: openSync(options.record, 'w') }) : null;
 const record = (ev, fields) => out?.write(JSON.stringify({ ev, ...fields }) + '\n');
 
 let lastID = Date.now() * 1000;
