@@ -28,7 +28,8 @@ func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
 
 	for {
 		turn, err := d.admit(intake, a)
-		if err != nil && !errors.Is(err, errExpired) {
+		a.late = errors.Is(err, errExpired)
+		if err != nil && !a.late {
 			a.del.HandBack()
 			return
 		}
@@ -63,6 +64,7 @@ type attempt struct {
 	todo    []*sms.Message // not accepted yet
 	parts   []sms.Part     // accepted, in this attempt or before
 	total   int
+	late    bool       // expires_at passed while it waited
 	refusal *sms.Error // the gravest answer
 	bind    string     // that carried the last part
 	latency time.Duration
@@ -126,6 +128,10 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 	}
 	a.token = c.Token
 	a.resume(c)
+	if len(a.todo) == 0 { // late responses completed it
+		a.outcome = a.result(sms.KindSubmitted, nil)
+		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
+	}
 	if c.State == sms.ClaimInDoubt {
 		a.ref.Doubt = true
 		if a.job.Delivery == sms.AtMostOnce {

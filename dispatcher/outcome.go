@@ -189,7 +189,7 @@ func (d *Dispatcher) bury(work context.Context, a *attempt) error {
 }
 
 func (a *attempt) expired() bool {
-	return !a.job.ExpiresAt.IsZero() && !time.Now().Before(a.job.ExpiresAt)
+	return a.late || !a.job.ExpiresAt.IsZero() && !time.Now().Before(a.job.ExpiresAt)
 }
 
 // overdue is the outcome of a job that ran out of time.

@@ -51,24 +51,28 @@ func TestEnquireLinkIsAnsweredWhileHandlersAreBusy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		r := startPipe(t, Config{MaxHandlers: 2, Handler: func(context.Context, *Inbound) uint32 {
+		r := startPipe(t, Config{MaxHandlers: 2, MaxQueued: 1, Handler: func(context.Context, *Inbound) uint32 {
 			<-release
 			return 0
 		}})
-		for i := range uint32(3) {
+		for i := range uint32(4) {
 			r.peer.send(rawPDU{command: cmdDeliverSM, sequence: 10 + i, body: deliverBody("hello")})
+			synctest.Wait()
 		}
 		r.peer.send(rawPDU{command: cmdEnquireLink, sequence: 0})
-		// The third finds both handlers busy and is to be kept by the SMSC.
-		if p := r.peer.want(cmdDeliverSM | responseBit); p.sequence != 12 || p.status != StatusTemporary {
+		// Two are with handlers, the third waits, the fourth is to be kept by the SMSC.
+		if p := r.peer.want(cmdDeliverSM | responseBit); p.sequence != 13 || p.status != StatusTemporary {
 			t.Errorf("got %+v", p)
 		}
 		if p := r.peer.want(cmdEnquireLinkResp); p.sequence != 0 {
 			t.Errorf("got %+v", p)
 		}
 		close(release)
-		r.peer.want(cmdDeliverSM | responseBit)
-		r.peer.want(cmdDeliverSM | responseBit)
+		for range 3 {
+			if p := r.peer.want(cmdDeliverSM | responseBit); p.status != StatusOK {
+				t.Errorf("got %+v", p)
+			}
+		}
 	})
 }
 

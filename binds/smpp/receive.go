@@ -143,30 +143,52 @@ func (s *Session) answerControl(f frame) {
 	}
 }
 
-// accept runs the handler for a message, or tells the SMSC to keep it.
+// accept has a handler take the message, or tells the SMSC to keep it.
 func (s *Session) accept(ctx context.Context, in *Inbound) {
 	s.mu.Lock()
-	busy := s.cfg.Handler == nil || s.handling >= s.cfg.MaxHandlers
-	if !busy {
-		s.handling++
+	full := s.cfg.Handler == nil || len(s.inbox) >= s.cfg.MaxQueued
+	begin := false
+	if !full {
+		s.inbox = append(s.inbox, in)
+		if begin = s.handling < s.cfg.MaxHandlers; begin {
+			s.handling++
+		}
 	}
 	s.mu.Unlock()
-	if busy {
+	if full {
 		s.stats.refused.Add(1)
 		s.reply(func(b []byte) []byte {
 			return appendResponse(b, in.Command|responseBit, StatusTemporary, in.Sequence)
 		})
 		return
 	}
-	s.handlers.Go(func() {
-		command, sequence := in.Command|responseBit, in.Sequence
-		status := s.cfg.Handler(ctx, in)
-		s.reply(func(b []byte) []byte { return appendResponse(b, command, status, sequence) })
+	if begin {
+		s.handlers.Go(func() { s.serveInbox(ctx) })
+	}
+}
+
+// serveInbox handles one message after another until none waits: under load
+// a goroutine whose stack has grown is used again, at rest there is none.
+func (s *Session) serveInbox(ctx context.Context) {
+	for {
 		s.mu.Lock()
-		s.handling--
-		s.notifyLocked()
+		if len(s.inbox) == 0 || ctx.Err() != nil {
+			s.inbox = nil
+			s.handling--
+			s.notifyLocked()
+			s.mu.Unlock()
+			return
+		}
+		in := s.inbox[0]
+		s.inbox[0] = nil
+		s.inbox = s.inbox[1:]
 		s.mu.Unlock()
-	})
+
+		status := s.cfg.Handler(ctx, in)
+		s.reply(func(b []byte) []byte {
+			return appendResponse(b, in.Command|responseBit, status, in.Sequence)
+		})
+	}
 }
 
 // answerUnbind lets open calls and handlers end, answers the peer's unbind

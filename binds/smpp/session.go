@@ -30,7 +30,8 @@ type Config struct {
 	WriteTimeout    time.Duration // one write to the connection. Default 10s
 	FrameTimeout    time.Duration // rest of a PDU that has begun. Default 10s
 	UnbindTimeout   time.Duration // unbind to its response. Default 5s
-	MaxHandlers     int           // handlers at a time; beyond it the SMSC is told to keep its message. Default 1024
+	MaxHandlers     int           // handlers at a time. Default 128
+	MaxQueued       int           // messages that wait for a handler; beyond it the SMSC is told to keep them. Default 4096
 
 	// Handler takes a deliver_sm or data_sm and returns the command_status to
 	// answer. It runs in a goroutine of its own. ctx ends with the session.
@@ -80,7 +81,10 @@ func (c *Config) withDefaults() (Config, error) {
 		d.Window = 10
 	}
 	if d.MaxHandlers == 0 {
-		d.MaxHandlers = 1024
+		d.MaxHandlers = 128
+	}
+	if d.MaxQueued == 0 {
+		d.MaxQueued = 4096
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
@@ -131,7 +135,8 @@ type Session struct {
 	queued     uint64             // guarded by mu; octets ever appended to out
 	handed     uint64             // guarded by mu; octets ever handed to a write
 	parked     bool               // guarded by mu; the writer waits on wake
-	handling   int                // guarded by mu; handlers at work
+	inbox      []*Inbound         // guarded by mu; messages that wait for a handler
+	handling   int                // guarded by mu; handlers at work; not 0 while messages wait
 	changed    chan struct{}      // guarded by mu; closed when calls or handling shrink, nil when nobody waits
 	linger     *time.Timer        // guarded by mu; closes the connection after a failed write
 }
