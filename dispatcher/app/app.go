@@ -131,7 +131,7 @@ func (a *App) connect(ctx context.Context) (_ *parts, err error) {
 		return nil, &DependencyError{What: "NATS", Err: err}
 	}
 	if err := p.nats.Verify(ctx, routeNames(a.cfg)); err != nil {
-		return nil, &DependencyError{What: "NATS", Err: err, Hint: "run: shortwire setup --config FILE"}
+		return nil, &DependencyError{What: "NATS", Err: err}
 	}
 	if p.redis, err = receipts.Connect(a.cfg.Redis.ServerURL()); err != nil {
 		return nil, err
