@@ -65,6 +65,7 @@ type Client struct {
 	out      *nats.Conn // publishes
 	js       natsjs.JetStream
 	pub      *publisher
+	acks     outbox[verdict] // on in
 
 	closing  atomic.Bool
 	ackLost  atomic.Bool   // an ack could not be written since the last reconnect
@@ -87,6 +88,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		stop:      make(chan struct{}),
 		unsettled: make(map[string]*unsettled),
 	}
+	c.acks.publish = c.tell
 	if err := c.subjects.Validate(); err != nil {
 		return nil, err
 	}

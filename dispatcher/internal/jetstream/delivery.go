@@ -100,6 +100,13 @@ func (u *unsettled) unlink(d *delivery) {
 	d.prev, d.next = nil, nil
 }
 
+// verdict is the answer to a delivery on its way to the server.
+type verdict struct {
+	set    *unsettled
+	reply  string
+	answer []byte
+}
+
 // settle answers a delivery, once. An answer that cannot be written is lost:
 // the message comes again and the ledger knows it.
 func (u *unsettled) settle(d *delivery, answer []byte) {
@@ -110,18 +117,22 @@ func (u *unsettled) settle(d *delivery, answer []byte) {
 	}
 	u.unlink(d)
 	u.mu.Unlock()
+	u.client.acks.send(verdict{u, d.msg.Reply, answer})
+}
 
-	err := u.client.in.Publish(d.msg.Reply, answer)
+// tell writes an answer.
+func (c *Client) tell(v verdict) {
+	err := c.in.Publish(v.reply, v.answer)
 
 	// Counted only now, so that Drain does not overtake the answer.
-	u.mu.Lock()
-	u.n--
-	if answer[0] == '+' {
-		u.lastAck = d.msg.Reply
+	v.set.mu.Lock()
+	v.set.n--
+	if v.answer[0] == '+' {
+		v.set.lastAck = v.reply
 	}
-	u.mu.Unlock()
-	if err != nil && !u.client.ackLost.Swap(true) {
-		u.client.log.Warn("acks cannot be written, their jobs will come again", "err", err)
+	v.set.mu.Unlock()
+	if err != nil && !c.ackLost.Swap(true) {
+		c.log.Warn("acks cannot be written, their jobs will come again", "err", err)
 	}
 }
 

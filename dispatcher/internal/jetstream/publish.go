@@ -31,6 +31,7 @@ type publisher struct {
 	timeout time.Duration
 	inbox   string // with its trailing dot
 	calls   sync.Pool
+	outbox  outbox[outgoing]
 	trouble atomic.Bool // a publish is being repeated
 
 	mu       sync.Mutex
@@ -46,6 +47,13 @@ type call struct {
 	answer chan answer // capacity 1; written by whoever takes the call out of pending, read by attempt
 }
 
+// outgoing is a message on its way to the server. It is a copy: the caller may
+// have given up on the attempt and made another of the same message.
+type outgoing struct {
+	msg   nats.Msg
+	token uint64
+}
+
 // answer is the server's word on one attempt.
 type answer struct {
 	duplicate bool // it had the message already
@@ -59,6 +67,7 @@ func newPublisher(nc *nats.Conn, timeout time.Duration, log *slog.Logger) (*publ
 		pending:  make(map[uint64]*call),
 		restored: make(chan struct{}),
 	}
+	p.outbox.publish = p.hand
 	p.calls.New = func() any { return &call{answer: make(chan answer, 1)} }
 	sub, err := nc.Subscribe(p.inbox+"*", p.onAnswer)
 	if err != nil {
@@ -126,20 +135,15 @@ func (p *publisher) attempt(ctx context.Context, msg *nats.Msg) (answer, error) 
 	if err != nil {
 		return answer{}, err
 	}
-	msg.Reply = p.reply(token)
-	if err := p.nc.PublishMsg(msg); err != nil {
-		if !p.withdraw(token) {
-			<-c.answer
-		}
-		p.calls.Put(c)
-		return answer{}, sendFault(err)
-	}
+	out := outgoing{*msg, token}
+	out.msg.Reply = p.reply(token)
+	p.outbox.send(out)
 	select {
 	case a := <-c.answer:
 		p.calls.Put(c)
 		return a, a.err
 	case <-ctx.Done():
-		if !p.withdraw(token) {
+		if p.take(token) == nil {
 			// Answered at the last moment: the answer is worth more.
 			a := <-c.answer
 			p.calls.Put(c)
@@ -147,6 +151,17 @@ func (p *publisher) attempt(ctx context.Context, msg *nats.Msg) (answer, error) 
 		}
 		p.calls.Put(c)
 		return answer{}, fmt.Errorf("%w: %w", errUnanswered, context.Cause(ctx))
+	}
+}
+
+// hand gives a message to nats.go; a refusal is its answer.
+func (p *publisher) hand(o outgoing) {
+	err := p.nc.PublishMsg(&o.msg)
+	if err == nil {
+		return
+	}
+	if c := p.take(o.token); c != nil {
+		c.answer <- answer{err: sendFault(err)}
 	}
 }
 
@@ -167,14 +182,14 @@ func (p *publisher) reply(token uint64) string {
 	return string(strconv.AppendUint(append(buf[:0], p.inbox...), token, 36))
 }
 
-// withdraw takes an attempt out; false means that its answer is written or
-// about to be.
-func (p *publisher) withdraw(token uint64) bool {
+// take takes an attempt out, to answer it or to give it up. It returns nil
+// when somebody else has: then its answer is written, or about to be.
+func (p *publisher) take(token uint64) *call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, pending := p.pending[token]
+	c := p.pending[token]
 	delete(p.pending, token)
-	return pending
+	return c
 }
 
 // onAnswer takes a PubAck, or the server's word that nobody listens.
@@ -183,11 +198,7 @@ func (p *publisher) onAnswer(msg *nats.Msg) {
 	if err != nil {
 		return
 	}
-	p.mu.Lock()
-	c := p.pending[token]
-	delete(p.pending, token)
-	p.mu.Unlock()
-	if c != nil {
+	if c := p.take(token); c != nil {
 		c.answer <- readPubAck(msg)
 	}
 }
