@@ -18,13 +18,14 @@ const lookAgain = 5 * time.Second
 
 // begin enters the job into this process's hand, or says that it is there.
 func (d *Dispatcher) begin(a *attempt) bool {
-	_, there := d.inFlight.LoadOrStore(a.key(), struct{}{})
+	_, there := d.inFlight.LoadOrStore(jobKey{a.ref.Producer, a.ref.JobID}, struct{}{})
 	return !there
 }
 
-func (d *Dispatcher) end(a *attempt) { d.inFlight.Delete(a.key()) }
+func (d *Dispatcher) end(a *attempt) { d.inFlight.Delete(jobKey{a.ref.Producer, a.ref.JobID}) }
 
-func (a *attempt) key() string { return a.ref.Producer + ":" + a.ref.JobID }
+// jobKey names a job among all producers.
+type jobKey struct{ producer, job string }
 
 // resume takes over what earlier attempts achieved.
 func (a *attempt) resume(c sms.Claim) {
@@ -127,8 +128,8 @@ func (p RetryPolicy) pause(attempt int, atLeast time.Duration) time.Duration {
 	for i := 1; i < attempt && pause < p.Max; i++ {
 		pause *= 2
 	}
-	pause = max(min(pause, p.Max), atLeast)
-	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
+	pause = time.Duration(float64(min(pause, p.Max)) * (0.8 + 0.4*rand.Float64()))
+	return max(pause, atLeast)
 }
 
 // retry hands the claim back and stores the job for its next attempt.

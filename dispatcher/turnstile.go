@@ -19,6 +19,7 @@ type turnstile struct {
 	binds   Binds
 	limiter Limiter
 	weights [laneCount]int
+	waiters sync.Pool // of *waiter
 
 	mu      sync.Mutex
 	queues  [laneCount]fifo // guarded by mu
@@ -43,6 +44,7 @@ func newTurnstile(binds Binds, limiter Limiter, weights map[sms.Lane]int) *turns
 		t.weights[i] = max(weights[lane], 1)
 	}
 	t.credits = t.weights
+	t.waiters.New = func() any { return &waiter{ready: make(chan Reservation, 1)} }
 	t.meter.start()
 	return t
 }
@@ -51,7 +53,8 @@ func newTurnstile(binds Binds, limiter Limiter, weights map[sms.Lane]int) *turns
 // the limiter's burst and the window of one bind. A job whose ctx has ended
 // does not go, even when its turn came at the same moment.
 func (t *turnstile) wait(ctx context.Context, lane sms.Lane, n int) (Reservation, error) {
-	w := &waiter{n: n, ready: make(chan Reservation, 1)}
+	w := t.waiters.Get().(*waiter)
+	w.n = n
 	t.mu.Lock()
 	t.queues[laneIndex(lane)].push(w)
 	t.mu.Unlock()
@@ -59,6 +62,7 @@ func (t *turnstile) wait(ctx context.Context, lane sms.Lane, n int) (Reservation
 
 	select {
 	case res := <-w.ready:
+		t.waiters.Put(w) // it has left the queue; one that gives up stays there
 		if ctx.Err() == nil {
 			return res, nil
 		}

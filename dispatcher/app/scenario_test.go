@@ -260,6 +260,9 @@ func TestDrainUnderLoadLosesNothingAndRepeatsNothing(t *testing.T) {
 	if r.accepted() >= n {
 		t.Fatal("everything was sent before the drain: the test shows nothing")
 	}
+	apptest.Until(t, "what is settled is acked, and nothing else", func() bool {
+		return int(r.Pending())+len(r.Outcomes()) == n
+	})
 	r.Worker("w2")
 	r.Await("all outcomes", func([]*sms.Result) bool { return len(r.Outcomes()) == n })
 	if got := len(r.smsc.Submits()); got != n {
