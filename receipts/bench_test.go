@@ -23,7 +23,7 @@ func (discard) PublishInbound(context.Context, *sms.Inbound) error { return nil 
 // BenchmarkMessage is what one message asks of Redis: claim, accept with
 // outcome, and the receipt's look-up.
 func BenchmarkMessage(b *testing.B) {
-	for _, callers := range []int{64, 1000} {
+	for _, callers := range []int{64, 256, 1000} {
 		b.Run("callers="+strconv.Itoa(callers), func(b *testing.B) {
 			srv := redistest.Start(b)
 			rdb, err := Connect(srv.URL())

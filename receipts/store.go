@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,104 +22,76 @@ const (
 // store sends commands to Redis, coalesced with those of other goroutines into
 // shared pipelines, and waits while Redis is away.
 //
-// It uses the ordered stream of go-redis's AsyncAutoPipeline: commands of one
-// goroutine run in the order in which they were submitted, also those of one
-// step, and unlike the blocking kind the wait for them can be left when ctx
-// ends. A batch that fails on the network is sent again as a whole, so every
-// step here may run twice and must not mind.
+// Commands of one goroutine run in the order in which they were asked for, also
+// those of one step. A pipeline that fails on the network is sent again as a
+// whole, so every step here may run twice and must not mind.
 type store struct {
-	client   redis.UniversalClient
-	pipeline func() (*redis.AutoPipeliner, error) // made at the first use, because that starts goroutines
-	log      *slog.Logger
+	client redis.UniversalClient
+	group  group
+	log    *slog.Logger
 
 	away  atomic.Bool
 	since atomic.Int64 // Unix nanoseconds of the last change of away, 0 before the first
 }
 
 func newStore(client redis.UniversalClient, log *slog.Logger) *store {
-	return &store{
-		client: client,
-		log:    log,
-		pipeline: sync.OnceValues(func() (*redis.AutoPipeliner, error) {
-			return client.AsyncAutoPipelineWithOptions(&redis.AutoPipelineOptions{MaxBatchSize: 300})
-		}),
-	}
+	return &store{client: client, group: group{pipe: client.Pipeline()}, log: log}
 }
 
 // one runs a single command until Redis has answered it or ctx ends. build
 // makes it anew for every attempt, since that of a failed one may still be in flight.
 func one[C redis.Cmder](ctx context.Context, s *store, name string, build func() C) (C, error) {
-	var last C
-	err := s.retry(ctx, name, func(p *redis.AutoPipeliner) error {
-		last = build()
-		return settle(ctx, p.Submit(ctx, last))
-	})
-	return last, err
+	backoff := minBackoff
+	for {
+		cmd := build()
+		err := s.group.run(ctx, cmd)
+		if err == nil {
+			s.answered()
+			return cmd, nil
+		}
+		if backoff, err = s.recover(ctx, name, err, backoff); err != nil {
+			return cmd, err
+		}
+	}
 }
 
 // many runs several commands, in order, until Redis has answered all of them or
 // ctx ends. build makes them anew for every attempt, since those of a failed
 // one may still be in flight.
 func (s *store) many(ctx context.Context, name string, build func() []redis.Cmder) ([]redis.Cmder, error) {
-	var cmds []redis.Cmder
-	err := s.retry(ctx, name, func(p *redis.AutoPipeliner) error {
-		cmds = build()
-		waits := make([]redis.AutoFuture, len(cmds))
-		for i, cmd := range cmds {
-			waits[i] = p.Submit(ctx, cmd)
-		}
-		for _, w := range waits {
-			if err := settle(ctx, w); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return cmds, err
-}
-
-// settle waits for a command; that a key is absent is an answer.
-func settle(ctx context.Context, f redis.AutoFuture) error {
-	if err := f.WaitContext(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return err
-	}
-	return nil
-}
-
-// retry calls try until it succeeds or ctx ends.
-func (s *store) retry(ctx context.Context, name string, try func(*redis.AutoPipeliner) error) error {
-	p, err := s.pipeline()
-	if err != nil {
-		return fmt.Errorf("redis pipeline: %w", err)
-	}
 	backoff := minBackoff
 	for {
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", name, context.Cause(ctx))
-		}
-		err := try(p)
+		cmds := build()
+		err := s.group.run(ctx, cmds...)
 		if err == nil {
 			s.answered()
-			return nil
+			return cmds, nil
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", name, context.Cause(ctx))
+		if backoff, err = s.recover(ctx, name, err, backoff); err != nil {
+			return cmds, err
 		}
-		if strings.HasPrefix(err.Error(), "NOSCRIPT") {
-			err = s.loadScripts(ctx)
-			if err == nil {
-				continue
-			}
-		}
-		if errors.Is(err, redis.ErrClosed) {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		s.failed(name, err)
-		if err := pause(ctx, backoff/2+rand.N(backoff/2)); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		backoff = min(2*backoff, maxBackoff)
 	}
+}
+
+// recover returns when a failed step may be tried again, with the next
+// back-off, or the error that ends it.
+func (s *store) recover(ctx context.Context, name string, err error, backoff time.Duration) (time.Duration, error) {
+	if ctx.Err() != nil {
+		return 0, fmt.Errorf("%s: %w", name, context.Cause(ctx))
+	}
+	if strings.HasPrefix(err.Error(), "NOSCRIPT") {
+		if err = s.loadScripts(ctx); err == nil {
+			return backoff, nil
+		}
+	}
+	if errors.Is(err, redis.ErrClosed) {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	s.failed(name, err)
+	if err := pause(ctx, backoff/2+rand.N(backoff/2)); err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	return min(2*backoff, maxBackoff), nil
 }
 
 // pause sleeps for d, or less when ctx ends.
