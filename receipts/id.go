@@ -26,7 +26,7 @@ func (r IDRule) Valid() bool { return r == IDAsIs || r == IDHex || r == IDDecima
 // such as a UUID under the rule hex, is left as it is. Invalid UTF-8 becomes
 // \xNN escapes.
 func (r IDRule) ID(raw string) string {
-	id := escape(trim([]byte(raw)))
+	id := escape(trim(raw))
 	var n uint64
 	var err error
 	switch r {

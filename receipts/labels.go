@@ -1,6 +1,6 @@
 package receipts
 
-import "bytes"
+import "strings"
 
 // label is one field of a receipt's text (SMPP 3.4 Appendix B).
 type label int
@@ -35,7 +35,7 @@ var spellings = []struct {
 
 // fields are the values of a receipt's text, as offsets into it.
 type fields struct {
-	body  []byte
+	body  string
 	start [labelCount]int // of the value; 0: no such label
 	end   [labelCount]int
 	other string // the second id: before text:, when the gateway and the SMSC behind it each wrote theirs
@@ -44,8 +44,8 @@ type fields struct {
 // scan finds the labels of body. The first of each counts, in any order. What
 // follows text: is the sender's and no label, except that a stat: is looked for
 // there when wantStat says so and none came before.
-func scan(body []byte, wantStat bool) *fields {
-	f := &fields{body: body}
+func scan(body string, wantStat bool) fields {
+	f := fields{body: body}
 	open := labelCount // the label whose value runs up to the next one
 	closeAt := func(end int) {
 		if open < labelCount {
@@ -73,7 +73,7 @@ func scan(body []byte, wantStat bool) *fields {
 
 // labelAt returns the label that begins at body[at] and its length with the
 // colon, or 0. The byte before it must not be part of a word.
-func labelAt(body []byte, at int) (label, int) {
+func labelAt(body string, at int) (label, int) {
 	switch body[at] | 0x20 {
 	case 'i', 's', 'd', 'e', 't':
 	default:
@@ -95,14 +95,15 @@ func isWord(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_'
 }
 
-// equalFoldASCII compares b with lower-case s. Unicode folding would change
-// byte offsets on invalid UTF-8.
-func equalFoldASCII(b []byte, s string) bool {
-	for i, c := range b {
+// equalFoldASCII compares s with lower-case lower, of the same length. Unicode
+// folding would change byte offsets on invalid UTF-8.
+func equalFoldASCII(s, lower string) bool {
+	for i := range len(s) {
+		c := s[i]
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
-		if c != s[i] {
+		if c != lower[i] {
 			return false
 		}
 	}
@@ -125,9 +126,9 @@ func (f *fields) word(l label) string {
 	return firstWord(f.body[f.start[l]:f.end[l]])
 }
 
-func firstWord(v []byte) string {
+func firstWord(v string) string {
 	v = trim(v)
-	if i := bytes.IndexAny(v, " ,\t\r\n"); i >= 0 {
+	if i := strings.IndexAny(v, " ,\t\r\n"); i >= 0 {
 		v = v[:i]
 	}
 	return escape(v)

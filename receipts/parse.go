@@ -1,10 +1,8 @@
 package receipts
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -53,16 +51,16 @@ func IsReceipt(m *sms.Message) bool {
 // Parse reads a receipt. It never fails: what cannot be read is left out, and
 // Raw has everything. TLVs win over the text (SMPP 3.4 §5.3.2.12, §5.3.2.35).
 func Parse(m *sms.Message) Parsed {
-	body := userData(m)
+	body := string(userData(m)) // what is read from it shares its memory
 	p := Parsed{
-		Raw:          escape(bytes.TrimRight(body, "\x00")),
+		Raw:          escape(strings.TrimRight(body, "\x00")),
 		Intermediate: m.ESMClass&sms.ESMClassMask == sms.ESMClassIntermed,
 	}
 	if id, ok := m.TLV(sms.TagReceiptedMsgID); ok {
-		p.TLVID = escape(trim(id))
+		p.TLVID = escape(trim(string(id)))
 	}
 	state, hasState := tlvState(m)
-	f := scan(bytes.Trim(decodeUCS2(body), "\x00"), !hasState)
+	f := scan(strings.Trim(decodeUCS2(body), "\x00"), !hasState)
 	p.TextID, p.Sub, p.Dlvrd, p.ErrorCode = f.word(labelID), f.word(labelSub), f.word(labelDlvrd), f.word(labelErr)
 	p.OtherID = f.other
 	p.SubmitDate, p.DoneDate = ParseDate(f.whole(labelSubmit)), ParseDate(f.whole(labelDone))
@@ -125,31 +123,30 @@ var messageStates = [...]sms.State{
 	sms.StateUndeliverable, sms.StateAccepted, sms.StateUnknown, sms.StateRejected, sms.StateSkipped,
 }
 
-// statPrefixes maps what SMSCs write after stat:. Appendix B abbreviates to
+// statPrefixes maps what SMSCs write after stat:, in lower case. Appendix B abbreviates to
 // seven letters; many write the word out, or misspell it.
 var statPrefixes = []struct {
 	prefix string
 	state  sms.State
 }{
-	{"DELIV", sms.StateDelivered},
-	{"UNDEL", sms.StateUndeliverable},
-	{"FAIL", sms.StateUndeliverable},
-	{"EXP", sms.StateExpired},
-	{"DELET", sms.StateDeleted},
-	{"REJ", sms.StateRejected},
-	{"DND", sms.StateRejected},
-	{"ACKED", sms.StateEnroute},
-	{"ACC", sms.StateAccepted},
-	{"ENR", sms.StateEnroute},
-	{"BUF", sms.StateEnroute},
-	{"SCHED", sms.StateScheduled},
-	{"SKIP", sms.StateSkipped},
+	{"deliv", sms.StateDelivered},
+	{"undel", sms.StateUndeliverable},
+	{"fail", sms.StateUndeliverable},
+	{"exp", sms.StateExpired},
+	{"delet", sms.StateDeleted},
+	{"rej", sms.StateRejected},
+	{"dnd", sms.StateRejected},
+	{"acked", sms.StateEnroute},
+	{"acc", sms.StateAccepted},
+	{"enr", sms.StateEnroute},
+	{"buf", sms.StateEnroute},
+	{"sched", sms.StateScheduled},
+	{"skip", sms.StateSkipped},
 }
 
 func statState(stat string) sms.State {
-	upper := upperASCII(stat)
 	for _, p := range statPrefixes {
-		if strings.HasPrefix(upper, p.prefix) {
+		if len(stat) >= len(p.prefix) && equalFoldASCII(stat[:len(p.prefix)], p.prefix) {
 			return p.state
 		}
 	}
@@ -170,12 +167,12 @@ func networkError(v []byte) string {
 
 // decodeUCS2 returns the body as UTF-8 when it is UTF-16, which shows in where
 // its NULs are: data_coding lies in both directions.
-func decodeUCS2(body []byte) []byte {
+func decodeUCS2(body string) string {
 	const look = 32
 	head := body[:min(len(body), look)&^1]
 	var zeros [2]int
-	for i, b := range head {
-		if b == 0 {
+	for i := range len(head) {
+		if head[i] == 0 {
 			zeros[i&1]++
 		}
 	}
@@ -192,31 +189,33 @@ func decodeUCS2(body []byte) []byte {
 	}
 	units := make([]uint16, 0, len(body)/2)
 	for i := 0; i+1 < len(body); i += 2 {
-		units = append(units, order.Uint16(body[i:]))
+		units = append(units, order.Uint16([]byte{body[i], body[i+1]}))
 	}
-	return []byte(string(utf16.Decode(units)))
+	return string(utf16.Decode(units))
 }
 
-// escape makes valid UTF-8 of b: other octets become \xNN.
-func escape(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
+// escape makes valid UTF-8 of s: other octets become \xNN. What is valid, as
+// nearly all is, comes back as it is.
+func escape(s string) string {
+	if utf8.ValidString(s) {
+		return s
 	}
-	var s strings.Builder
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, 2*len(s))
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
 		if r == utf8.RuneError && n == 1 {
-			fmt.Fprintf(&s, `\x%02X`, b[0])
+			b = append(b, '\\', 'x', digits[s[0]>>4], digits[s[0]&15])
 		} else {
-			s.Write(b[:n])
+			b = append(b, s[:n]...)
 		}
-		b = b[n:]
+		s = s[n:]
 	}
-	return s.String()
+	return string(b)
 }
 
 // trim takes blanks and NULs off both ends.
-func trim(b []byte) []byte { return bytes.Trim(b, " \t\r\n\x00") }
+func trim(s string) string { return strings.Trim(s, " \t\r\n\x00") }
 
 func isDigits(s string) bool {
 	for i := range len(s) {
@@ -225,15 +224,4 @@ func isDigits(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// upperASCII leaves every other byte alone, so that lengths and offsets stay.
-func upperASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'a' <= c && c <= 'z' {
-			b[i] = c - 'a' + 'A'
-		}
-	}
-	return string(b)
 }
