@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,15 +23,16 @@ const (
 
 // Desk takes what SMSCs deliver, and holds the Ledger.
 type Desk struct {
-	cfg      Config
-	keys     keys
-	store    *store
-	lease    *lease
-	pub      Publisher
-	log      *slog.Logger
-	ledger   *Ledger
-	routes   atomic.Pointer[map[string]Route] // replaced as a whole
-	counters deskCounters
+	cfg    Config
+	keys   keys
+	store  *store
+	lease  *lease
+	pub    Publisher
+	log    *slog.Logger
+	ledger *Ledger
+
+	routesMu sync.Mutex                        // held by who replaces routes
+	routes   atomic.Pointer[map[string]*route] // replaced as a whole
 }
 
 // New makes a Desk. It asks nothing of Redis; Run does.
@@ -45,20 +46,11 @@ func New(cfg Config, deps Deps) (*Desk, error) {
 	}
 	log := cmp.Or(deps.Log, slog.Default())
 	d := &Desk{cfg: cfg, keys: newKeys(cfg.Prefix), pub: deps.Publisher, log: log, store: newStore(deps.Redis, log)}
-	d.routes.Store(&cfg.Routes)
-	d.lease = &lease{
-		store: d.store, key: d.keys.worker, worker: cfg.WorkerID, incarnation: newIncarnation(),
-		ttl: cfg.LeaseTTL, epoch: time.Now(),
-	}
+	d.routes.Store(&map[string]*route{})
+	d.replaceRoutes(cfg.Routes)
+	d.lease = newLease(d.store, d.keys, cfg)
 	d.ledger = &Ledger{desk: d}
 	return d, nil
-}
-
-// newIncarnation tells one start of a worker from the next.
-func newIncarnation() string {
-	var b [6]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }
 
 // Run keeps this worker's lease and looks over parked receipts until ctx ends;
@@ -82,6 +74,7 @@ func (d *Desk) Run(ctx context.Context) error {
 	if err := d.lease.end(last); err != nil {
 		d.log.Warn("worker lease left to expire", "err", err)
 	}
+	_ = d.store.group.wait(last) // else what is on its way ends when the client is closed
 	return nil
 }
 
@@ -109,15 +102,8 @@ func (d *Desk) SetRoutes(routes map[string]Route) error {
 	if err != nil {
 		return fmt.Errorf("receipts: %w", err)
 	}
-	d.routes.Store(&complete)
+	d.replaceRoutes(complete)
 	return nil
-}
-
-func (d *Desk) route(name string) Route {
-	if r, ok := (*d.routes.Load())[name]; ok {
-		return r
-	}
-	return Route{}.withDefaults()
 }
 
 // Deliver takes one deliver_sm or data_sm of a route and returns the
@@ -128,13 +114,13 @@ func (d *Desk) Deliver(ctx context.Context, route, bind string, m *sms.Message) 
 	defer cancel()
 	var err error
 	if IsReceipt(m) {
-		d.counters.receipts.Add(1)
+		d.route(route).counters.receipts.Add(1)
 		err = d.receipt(ctx, route, m)
 	} else {
 		err = d.inbound(ctx, route, bind, m)
 	}
 	if err != nil {
-		d.counters.refused.Add(1)
+		d.route(route).counters.refused.Add(1)
 		d.log.Warn("delivery refused for now", "route", route, "bind", bind, "err", err)
 		return statusTemporary
 	}
@@ -202,10 +188,10 @@ func (d *Desk) publishMatched(ctx context.Context, owner *correlation, res *sms.
 	}
 	res.JobState = state
 	if err := d.pub.Publish(ctx, res); err != nil {
-		d.counters.publishErrors.Add(1)
+		d.route(res.Route).counters.publishErrors.Add(1)
 		return fmt.Errorf("publish receipt: %w", err)
 	}
-	d.counters.matched.Add(1)
+	d.route(res.Route).counters.matched.Add(1)
 	return nil
 }
 
@@ -215,10 +201,10 @@ func (d *Desk) publishUnmatched(ctx context.Context, res *sms.Result) error {
 	orphan := *res
 	orphan.ID += ".unmatched"
 	if err := d.pub.Publish(ctx, &orphan); err != nil {
-		d.counters.publishErrors.Add(1)
+		d.route(res.Route).counters.publishErrors.Add(1)
 		return fmt.Errorf("publish unmatched receipt: %w", err)
 	}
-	d.counters.unmatched.Add(1)
+	d.route(res.Route).counters.unmatched.Add(1)
 	return nil
 }
 
@@ -244,9 +230,9 @@ func (d *Desk) inbound(ctx context.Context, route, bind string, m *sms.Message) 
 		ESMClass:   m.ESMClass,
 	})
 	if err != nil {
-		d.counters.publishErrors.Add(1)
+		d.route(route).counters.publishErrors.Add(1)
 		return fmt.Errorf("publish inbound message: %w", err)
 	}
-	d.counters.inbound.Add(1)
+	d.route(route).counters.inbound.Add(1)
 	return nil
 }

@@ -221,7 +221,7 @@ func TestAMessageFromAMobileIsPublished(t *testing.T) {
 func TestWhatCannotBePublishedInTimeIsRefused(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
-	d, pub := newDesk(t, srv.Addr, func(c *Config) { c.DeliverTimeout = 50 * time.Millisecond })
+	d, pub := newDesk(t, srv.Addr, func(c *Config) { c.DeliverTimeout = 250 * time.Millisecond })
 	submit(t, d, jobRef("j1"), "A1")
 	pub.setDown(true)
 	deliver(t, d, deliverReceipt("A1", "DELIVRD"), statusTemporary)
@@ -234,4 +234,41 @@ func TestWhatCannotBePublishedInTimeIsRefused(t *testing.T) {
 	pub.setDown(false)
 	deliver(t, d, deliverReceipt("A1", "DELIVRD"), statusOK)
 	only(t, pub)
+}
+
+func TestCountsAreKeptByRoute(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	d, _ := newDesk(t, srv.Addr, withRoute(Route{}))
+	other := jobRef("j2")
+	other.Route = "other"
+	submit(t, d, jobRef("j1"), "7")
+	submit(t, d, jobRef("j3"), "7")
+	submit(t, d, other, "8")
+	deliver(t, d, deliverReceipt("7", "DELIVRD"), statusOK)
+	for _, m := range []*sms.Message{deliverReceipt("8", "DELIVRD"), deliverReceipt("9", "DELIVRD"), deliverReceipt("", "DELIVRD"), {ShortMessage: []byte("hi")}} {
+		if d.Deliver(t.Context(), "other", "other/1", m) != statusOK {
+			t.Fatal("refused")
+		}
+	}
+	if err := d.SetRoutes(map[string]Route{"third": {}}); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, d, deliverReceipt("7", "DELIVRD"), statusOK)
+	want := map[string]RouteStats{
+		"acme":    {Receipts: 2, Matched: 2, IDClashes: 1},
+		"other":   {Receipts: 3, Matched: 1, Parked: 1, Unmatched: 1, Inbound: 1},
+		"third":   {},
+		"unknown": {},
+	}
+	var sum RouteStats
+	for route, want := range want {
+		if diff := cmp.Diff(want, d.RouteStats(route)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", route, diff)
+		}
+		sum.add(want)
+	}
+	if diff := cmp.Diff(sum, d.Stats().RouteStats); diff != "" {
+		t.Errorf("all (-want +got):\n%s", diff)
+	}
 }

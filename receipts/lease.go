@@ -2,6 +2,8 @@ package receipts
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -22,14 +24,27 @@ type lease struct {
 	key         func(worker string) string
 	worker      string
 	incarnation string
+	name        string // how claims name their worker: worker/incarnation
 	ttl         time.Duration
 	epoch       time.Time    // base of until, for its monotonic clock
 	until       atomic.Int64 // nanoseconds after epoch up to which Redis surely has the lease
 	taken       atomic.Bool  // it was ours once
 }
 
-// name is how claims name their worker.
-func (l *lease) name() string { return l.worker + "/" + l.incarnation }
+func newLease(s *store, k keys, cfg Config) *lease {
+	incarnation := newIncarnation()
+	return &lease{
+		store: s, key: k.worker, worker: cfg.WorkerID, incarnation: incarnation, name: cfg.WorkerID + "/" + incarnation,
+		ttl: cfg.LeaseTTL, epoch: time.Now(),
+	}
+}
+
+// newIncarnation tells one start of a worker from the next.
+func newIncarnation() string {
+	var b [6]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
 
 // held reports whether Redis surely has the lease, and will for at least a
 // third of its time, so that nobody can take over our claims meanwhile.

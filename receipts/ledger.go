@@ -33,14 +33,14 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 		return sms.Claim{}, err
 	}
 	mine := &record{
-		state: recordClaimed, token: l.token(), worker: l.desk.lease.name(), attempt: ref.Attempt, doubt: ref.Doubt,
+		state: recordClaimed, token: l.token(), worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt,
 	}
 	value, err := mine.encode()
 	if err != nil {
 		return sms.Claim{}, err
 	}
 	key := l.desk.keys.job(ref.Producer, ref.JobID)
-	ttl := l.desk.route(ref.Route).LedgerTTL.Milliseconds()
+	ttl := l.desk.route(ref.Route).ledgerTTL
 	for {
 		cmd, err := one(ctx, l.desk.store, "claim job", func() *redis.StringCmd {
 			return redis.NewStringCmd(ctx, "set", key, value, "nx", "get", "px", ttl)
@@ -48,8 +48,8 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 		if err != nil {
 			return sms.Claim{}, err
 		}
-		found, _ := cmd.Bytes()
-		if len(found) == 0 || heldBy(found, mine.token) {
+		found := cmd.Val()
+		if found == "" || heldBy(found, mine.token) {
 			l.counters.fresh.Add(1)
 			return sms.Claim{State: sms.ClaimFresh, Token: mine.token, Doubt: ref.Doubt}, nil
 		}
@@ -62,13 +62,14 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 
 // token names one claim among all of all workers.
 func (l *Ledger) token() string {
-	return l.desk.lease.incarnation + "-" + strconv.FormatUint(l.claims.Add(1), 36)
+	b := append(make([]byte, 0, 32), l.desk.lease.incarnation...)
+	return string(strconv.AppendUint(append(b, '-'), l.claims.Add(1), 36))
 }
 
 // judge answers a claim for a job that has a record, and takes it over where
 // that is right. It answers nil when the record is gone meanwhile.
-func (l *Ledger) judge(ctx context.Context, key string, found []byte, ref sms.JobRef, token string) (*sms.Claim, error) {
-	for len(found) > 0 {
+func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.JobRef, token string) (*sms.Claim, error) {
+	for found != "" {
 		old, err := decodeRecord(found)
 		if err != nil {
 			// A later version may have settled it: hands off.
@@ -77,7 +78,7 @@ func (l *Ledger) judge(ctx context.Context, key string, found []byte, ref sms.Jo
 		}
 		claim := &sms.Claim{Token: token, Attempt: old.attempt, Doubt: old.doubt || ref.Doubt, Parts: old.parts}
 		next := &record{
-			state: recordClaimed, token: token, worker: l.desk.lease.name(),
+			state: recordClaimed, token: token, worker: l.desk.lease.name,
 			attempt: max(old.attempt, ref.Attempt), parts: old.parts,
 		}
 		switch old.state {
@@ -87,7 +88,7 @@ func (l *Ledger) judge(ctx context.Context, key string, found []byte, ref sms.Jo
 		case recordReleased:
 			claim.State = sms.ClaimResumed
 		case recordClaimed:
-			dead := old.worker == l.desk.lease.name() // the caller has it not in hand, or it would not ask
+			dead := old.worker == l.desk.lease.name // the caller has it not in hand, or it would not ask
 			if !dead {
 				if dead, err = l.desk.lease.dead(ctx, old.worker); err != nil {
 					return nil, err
@@ -100,10 +101,11 @@ func (l *Ledger) judge(ctx context.Context, key string, found []byte, ref sms.Jo
 			next.attempt = max(old.attempt+1, ref.Attempt)
 		}
 		next.doubt = claim.Doubt
-		if found, err = l.swap(ctx, key, found, next, ref.Route); err != nil {
+		var swapped bool
+		if found, swapped, err = l.swap(ctx, key, found, next, ref.Route); err != nil {
 			return nil, err
 		}
-		if found == nil {
+		if swapped {
 			l.countTaken(claim.State)
 			return claim, nil
 		}
@@ -124,24 +126,22 @@ func (l *Ledger) countTaken(state sms.ClaimState) {
 	l.counters.resumed.Add(1)
 }
 
-// swap replaces the record if it is still old. It answers nil, or what the
-// record is instead: empty when it is gone.
-func (l *Ledger) swap(ctx context.Context, key string, old []byte, next *record, route string) ([]byte, error) {
+// swap replaces the record if it is still old; else it answers what the record
+// is instead, empty when it is gone.
+func (l *Ledger) swap(ctx context.Context, key, old string, next *record, route string) (now string, swapped bool, err error) {
 	value, err := next.encode()
 	if err != nil {
-		return nil, err
+		return "", false, err
 	}
-	ttl := l.desk.route(route).LedgerTTL.Milliseconds()
+	ttl := l.desk.route(route).ledgerTTL
 	cmd, err := one(ctx, l.desk.store, "take over job", func() *redis.Cmd {
 		return call(ctx, casScript, []string{key}, old, value, ttl)
 	})
 	if err != nil {
-		return nil, err
+		return "", false, err
 	}
-	if now, ok := cmd.Val().(string); ok {
-		return []byte(now), nil
-	}
-	return nil, nil
+	now, other := cmd.Val().(string)
+	return now, !other, nil
 }
 
 // Accept records an accepted part: the message id, and the job's progress or,
@@ -154,7 +154,7 @@ func (l *Ledger) swap(ctx context.Context, key string, old []byte, next *record,
 func (l *Ledger) Accept(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error) {
 	route := l.desk.route(ref.Route)
 	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
-	rec := &record{state: recordClaimed, token: token, worker: l.desk.lease.name(), attempt: ref.Attempt, doubt: ref.Doubt}
+	rec := &record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt}
 	rec.parts = withPart(parts, part)
 	if outcome != nil {
 		outcome.Parts = rec.parts
@@ -164,10 +164,7 @@ func (l *Ledger) Accept(ctx context.Context, ref sms.JobRef, token string, a sms
 	if err != nil {
 		return part, fmt.Errorf("record accepted part: %w", err)
 	}
-	id, err := l.desk.newMessageID(ref, a, part)
-	if err != nil {
-		return part, fmt.Errorf("record accepted part: %w", err)
-	}
+	id := l.desk.newMessageID(ref, a, part)
 	guard := l.guard(ref, token, value)
 	cmds, err := l.desk.store.many(ctx, "record accepted part", func() []redis.Cmder {
 		return append(id.commands(ctx), guard.command(ctx))
@@ -198,7 +195,7 @@ func withPart(parts []sms.Part, p sms.Part) []sms.Part {
 // Settle records the outcome of a job.
 func (l *Ledger) Settle(ctx context.Context, ref sms.JobRef, token string, outcome *sms.Result) error {
 	rec := &record{
-		state: recordSettled, token: token, worker: l.desk.lease.name(), attempt: ref.Attempt, doubt: ref.Doubt, outcome: outcome,
+		state: recordSettled, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, outcome: outcome,
 	}
 	value, err := rec.encode()
 	if err != nil {
@@ -215,9 +212,9 @@ func (l *Ledger) Settle(ctx context.Context, ref sms.JobRef, token string, outco
 // Release hands a claim back: the next Claim answers Resumed with these parts,
 // and with those that late responses added meanwhile.
 func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, parts []sms.Part) error {
-	rec := &record{state: recordReleased, token: token, worker: l.desk.lease.name(), attempt: ref.Attempt, doubt: ref.Doubt}
+	rec := &record{state: recordReleased, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt}
 	key := l.desk.keys.job(ref.Producer, ref.JobID)
-	ttl := l.desk.route(ref.Route).LedgerTTL.Milliseconds()
+	ttl := l.desk.route(ref.Route).ledgerTTL
 	cmd, err := one(ctx, l.desk.store, "release job", func() *redis.Cmd {
 		return call(ctx, releaseScript, []string{key}, token, rec.head(), encodeParts(parts), ttl)
 	})
@@ -238,10 +235,7 @@ func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, part
 func (l *Ledger) Late(ctx context.Context, ref sms.JobRef, a sms.Accepted) error {
 	route := l.desk.route(ref.Route)
 	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
-	id, err := l.desk.newMessageID(ref, a, part)
-	if err != nil {
-		return fmt.Errorf("record late response: %w", err)
-	}
+	id := l.desk.newMessageID(ref, a, part)
 	text := encodeParts([]sms.Part{part})
 	text = text[1 : len(text)-1]
 	key := l.desk.keys.job(ref.Producer, ref.JobID)
@@ -273,14 +267,14 @@ type guard struct {
 	key     string
 	token   string
 	value   []byte
-	ttl     int64 // ms
-	checked bool  // the last command compared in Redis
+	ttl     any  // ms
+	checked bool // the last command compared in Redis
 }
 
 func (l *Ledger) guard(ref sms.JobRef, token string, value []byte) *guard {
 	return &guard{
 		ledger: l, ref: ref, key: l.desk.keys.job(ref.Producer, ref.JobID), token: token, value: value,
-		ttl: l.desk.route(ref.Route).LedgerTTL.Milliseconds(),
+		ttl: l.desk.route(ref.Route).ledgerTTL,
 	}
 }
 
@@ -288,22 +282,21 @@ func (g *guard) command(ctx context.Context) redis.Cmder {
 	if g.checked = !g.ledger.desk.lease.held(); g.checked {
 		return call(ctx, writeScript, []string{g.key}, g.token, g.value, g.ttl)
 	}
-	return redis.NewStringCmd(ctx, "set", g.key, g.value, "get", "px", g.ttl)
+	return redis.NewStringCmd(ctx, "set", &g.key, g.value, "get", "px", g.ttl)
 }
 
 // check looks at the answer. A lost claim is no error: the SMSC has what was
 // sent, and the outcome has the same id as that of the other worker, so only
 // one of them stays.
 func (g *guard) check(ctx context.Context, cmd redis.Cmder) error {
-	var found []byte
+	var found string
 	switch c := cmd.(type) {
 	case *redis.StringCmd:
-		found, _ = c.Bytes()
+		found = c.Val()
 	case *redis.Cmd:
-		s, _ := c.Val().(string)
-		found = []byte(s)
+		found, _ = c.Val().(string)
 	}
-	if len(found) == 0 || heldBy(found, g.token) {
+	if found == "" || heldBy(found, g.token) {
 		return nil
 	}
 	g.ledger.lost(g.ref)

@@ -33,7 +33,7 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 	cmds, err := d.store.many(ctx, "park receipt", func() []redis.Cmder {
 		all := make([]redis.Cmder, 0, len(keys))
 		for _, key := range keys {
-			all = append(all, call(ctx, parkScript, []string{d.keys.id(route, key), d.keys.parking(route, key)}, payload, kept))
+			all = append(all, call(ctx, parkScript, []string{d.keys.id(route, key), d.keys.parking(route, key)}, payload, kept, correlationVersion))
 		}
 		return all
 	})
@@ -59,7 +59,7 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 	if err != nil {
 		return nil, err
 	}
-	d.counters.parked.Add(1)
+	d.route(route).counters.parked.Add(1)
 	return nil, nil
 }
 
@@ -70,7 +70,11 @@ func (d *Desk) foundWhileParking(ctx context.Context, route string, keys []strin
 			return nil, err
 		}
 	}
-	return decodeCorrelation([]byte(value))
+	owner, err := decodeCorrelation(value)
+	if err != nil { // ours by its version and yet unreadable: no worker ever will
+		return nil, d.publishUnmatched(ctx, res)
+	}
+	return owner, nil
 }
 
 // dueMember names a parked receipt in the due index. A result id has no blank.

@@ -1,10 +1,10 @@
 package receipts
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
@@ -40,7 +40,11 @@ var noParts = []byte("[]")
 
 // head is the record up to its parts or outcome.
 func (r *record) head() []byte {
-	b := make([]byte, 0, 256)
+	size := 96
+	if r.state == recordSettled {
+		size = 512 // most outcomes fit
+	}
+	b := make([]byte, 0, size)
 	b = append(b, recordVersion, byte(r.state))
 	b = append(b, r.token...)
 	b = append(b, ' ')
@@ -74,27 +78,27 @@ func encodeParts(parts []sms.Part) []byte {
 }
 
 // decodeRecord fails on what a later version, or nobody, wrote.
-func decodeRecord(b []byte) (*record, error) {
+func decodeRecord(b string) (*record, error) {
 	if len(b) < 2 || b[0] != recordVersion {
 		return nil, fmt.Errorf("ledger record of unknown version %q", b[:min(len(b), 1)])
 	}
-	f := bytes.SplitN(b[2:], []byte{' '}, 5)
+	f := strings.SplitN(b[2:], " ", 5)
 	if len(f) != 5 {
 		return nil, fmt.Errorf("ledger record of %d fields", len(f))
 	}
-	attempt, err := strconv.Atoi(string(f[2]))
+	attempt, err := strconv.Atoi(f[2])
 	if err != nil {
 		return nil, fmt.Errorf("ledger record: attempt: %w", err)
 	}
 	r := &record{
-		state: recordState(b[1]), token: string(f[0]), worker: string(f[1]),
-		attempt: attempt, doubt: f[3][0] == '1',
+		state: recordState(b[1]), token: f[0], worker: f[1],
+		attempt: attempt, doubt: f[3] == "1",
 	}
 	switch r.state {
 	case recordClaimed, recordReleased:
-		err = json.Unmarshal(f[4], &r.parts)
+		err = json.Unmarshal([]byte(f[4]), &r.parts)
 	case recordSettled:
-		err = json.Unmarshal(f[4], &r.outcome)
+		err = json.Unmarshal([]byte(f[4]), &r.outcome)
 	default:
 		return nil, fmt.Errorf("ledger record of unknown state %q", b[1])
 	}
@@ -105,21 +109,8 @@ func decodeRecord(b []byte) (*record, error) {
 }
 
 // heldBy reports whether the record belongs to the claim, without decoding it.
-func heldBy(b []byte, token string) bool {
-	return len(b) > 2+len(token) && b[0] == recordVersion && string(b[2:2+len(token)]) == token && b[2+len(token)] == ' '
-}
-
-// correlation is what is kept under a message id: the job, the part, and the
-// id as the part's result shows it, since a receipt may write it differently.
-type correlation struct {
-	sms.JobRef
-	Part  int    `json:"n"`
-	Total int    `json:"t"`
-	ID    string `json:"i"`
-}
-
-func (c *correlation) sameMessage(other *correlation) bool {
-	return c.Producer == other.Producer && c.JobID == other.JobID && c.Part == other.Part
+func heldBy(b, token string) bool {
+	return len(b) > 2+len(token) && b[0] == recordVersion && b[2:2+len(token)] == token && b[2+len(token)] == ' '
 }
 
 // parkedReceipt is a receipt that waits for its job: the result as it would be

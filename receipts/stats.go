@@ -2,8 +2,8 @@ package receipts
 
 import "sync/atomic"
 
-// Stats are counts since the Desk was made.
-type Stats struct {
+// RouteStats are counts of one route since the Desk was made.
+type RouteStats struct {
 	Receipts      int64 // receipts that Deliver was given
 	Matched       int64 // published with their job, from Deliver or from parking
 	Parked        int64 // parked because their job was not known
@@ -12,6 +12,11 @@ type Stats struct {
 	PublishErrors int64 // not published in time; the SMSC was asked to try again, or the sweeper will
 	Refused       int64 // answered ESME_RX_T_APPN
 	IDClashes     int64 // message ids that the SMSC had given to another message before
+}
+
+// Stats are counts since the Desk was made.
+type Stats struct {
+	RouteStats // of all routes
 
 	ClaimsFresh   int64
 	ClaimsResumed int64
@@ -22,22 +27,45 @@ type Stats struct {
 	LateResponses int64
 }
 
-type deskCounters struct {
-	receipts, matched, parked, unmatched, inbound, publishErrors, refused, clashes atomic.Int64
-}
-
 type ledgerCounters struct {
 	fresh, resumed, inDoubt, busy, settled, lost, late atomic.Int64
+}
+
+// RouteStats returns the counts of one route, zeros when nothing is known of it.
+func (d *Desk) RouteStats(route string) RouteStats {
+	if r, ok := (*d.routes.Load())[route]; ok {
+		return r.counters.stats()
+	}
+	return RouteStats{}
 }
 
 // Stats returns the counts.
 func (d *Desk) Stats() Stats {
 	l := &d.ledger.counters
-	return Stats{
-		Receipts: d.counters.receipts.Load(), Matched: d.counters.matched.Load(), Parked: d.counters.parked.Load(),
-		Unmatched: d.counters.unmatched.Load(), Inbound: d.counters.inbound.Load(),
-		PublishErrors: d.counters.publishErrors.Load(), Refused: d.counters.refused.Load(), IDClashes: d.counters.clashes.Load(),
+	s := Stats{
 		ClaimsFresh: l.fresh.Load(), ClaimsResumed: l.resumed.Load(), ClaimsInDoubt: l.inDoubt.Load(),
 		ClaimsBusy: l.busy.Load(), ClaimsSettled: l.settled.Load(), ClaimsLost: l.lost.Load(), LateResponses: l.late.Load(),
 	}
+	for _, r := range *d.routes.Load() {
+		s.add(r.counters.stats())
+	}
+	return s
+}
+
+func (c *routeCounters) stats() RouteStats {
+	return RouteStats{
+		Receipts: c.receipts.Load(), Matched: c.matched.Load(), Parked: c.parked.Load(), Unmatched: c.unmatched.Load(),
+		Inbound: c.inbound.Load(), PublishErrors: c.publishErrors.Load(), Refused: c.refused.Load(), IDClashes: c.clashes.Load(),
+	}
+}
+
+func (s *RouteStats) add(o RouteStats) {
+	s.Receipts += o.Receipts
+	s.Matched += o.Matched
+	s.Parked += o.Parked
+	s.Unmatched += o.Unmatched
+	s.Inbound += o.Inbound
+	s.PublishErrors += o.PublishErrors
+	s.Refused += o.Refused
+	s.IDClashes += o.IDClashes
 }

@@ -41,7 +41,7 @@ func health(ok bool, why string) Health {
 
 func (r *route) status(p *parts) RouteStatus {
 	d := r.dispatcher.Snapshot()
-	stats := p.desk.Stats()
+	stats := p.desk.RouteStats(r.cfg.Name)
 	s := RouteStatus{
 		Name:        r.cfg.Name,
 		Limit:       d.Limit,

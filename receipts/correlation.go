@@ -1,0 +1,98 @@
+package receipts
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// correlation is what is kept under a message id: the job, the part, and the
+// id as the part's result shows it, since a receipt may write it differently.
+// In Redis it is text:
+//
+//	1 4:shop 11:9f86d081-2a 4:acme 5:Msg-1 2 0 1 3 {"order":7}
+//
+// The version; producer, job, route and id, each behind its length in octets,
+// since nothing is certain of an SMSC's id; the attempt; 1 when the job was in
+// doubt; part, parts in all; then the meta of the job.
+type correlation struct {
+	sms.JobRef
+	Part  int
+	Total int
+	ID    string
+}
+
+const correlationVersion = "1"
+
+func (c *correlation) sameMessage(other *correlation) bool {
+	return c.Producer == other.Producer && c.JobID == other.JobID && c.Part == other.Part
+}
+
+func (c *correlation) encode() string {
+	var most [512]byte // not allocated
+	b := most[:0]
+	b = append(b, correlationVersion...)
+	b = append(b, ' ')
+	for _, s := range [...]string{c.Producer, c.JobID, c.Route, c.ID} {
+		b = strconv.AppendInt(b, int64(len(s)), 10)
+		b = append(b, ':')
+		b = append(b, s...)
+		b = append(b, ' ')
+	}
+	doubt := 0
+	if c.Doubt {
+		doubt = 1
+	}
+	for _, n := range [...]int{c.Attempt, doubt, c.Part, c.Total} {
+		b = strconv.AppendInt(b, int64(n), 10)
+		b = append(b, ' ')
+	}
+	return string(append(b, c.Meta...))
+}
+
+// decodeCorrelation fails on what a later version, or nobody, wrote.
+func decodeCorrelation(s string) (*correlation, error) {
+	if len(s) < 2 || s[:1] != correlationVersion || s[1] != ' ' {
+		return nil, fmt.Errorf("message id's value of unknown version %q", s[:min(len(s), 1)])
+	}
+	c := new(correlation)
+	rest, ok := s[2:], true
+	for _, field := range [...]*string{&c.Producer, &c.JobID, &c.Route, &c.ID} {
+		if *field, rest, ok = cutCounted(rest); !ok {
+			return nil, fmt.Errorf("message id's value is malformed %d octets before its end", len(rest))
+		}
+	}
+	var doubt int
+	for _, field := range [...]*int{&c.Attempt, &doubt, &c.Part, &c.Total} {
+		if *field, rest, ok = cutNumber(rest); !ok {
+			return nil, fmt.Errorf("message id's value is malformed %d octets before its end", len(rest))
+		}
+	}
+	c.Doubt = doubt == 1
+	if rest != "" {
+		c.Meta = []byte(rest)
+	}
+	return c, nil
+}
+
+// cutCounted takes "4:shop " off s. On failure rest is what could not be read.
+func cutCounted(s string) (field, rest string, ok bool) {
+	digits, after, found := strings.Cut(s, ":")
+	n, err := strconv.Atoi(digits)
+	if !found || err != nil || n < 0 || n >= len(after) || after[n] != ' ' {
+		return "", s, false
+	}
+	return after[:n], after[n+1:], true
+}
+
+// cutNumber takes "17 " off s. On failure rest is what could not be read.
+func cutNumber(s string) (n int, rest string, ok bool) {
+	digits, after, found := strings.Cut(s, " ")
+	n, err := strconv.Atoi(digits)
+	if !found || err != nil {
+		return 0, s, false
+	}
+	return n, after, true
+}
