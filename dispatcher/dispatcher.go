@@ -45,7 +45,15 @@ type Deps struct {
 	Ledger    Ledger
 	Binds     Binds
 	Limiter   Limiter
+	InHand    *InHand // of the process: dispatchers of all routes share one. Default one of its own
 	Logger    *slog.Logger
+}
+
+// InHand is the jobs that a process has in hand. The ledger knows a job by
+// producer and id, whatever its route, and takes a claim of this process for
+// one that was left behind when the dispatcher asks for the job again.
+type InHand struct {
+	jobs sync.Map // jobKey → struct{}
 }
 
 // Dispatcher runs the pipeline of one route.
@@ -54,8 +62,7 @@ type Dispatcher struct {
 	deps      Deps
 	log       *slog.Logger
 	turnstile *turnstile
-	perTurn   int      // parts that may pass the turnstile at once
-	inFlight  sync.Map // jobKey → struct{}: jobs this process has in hand
+	perTurn   int // parts that may pass the turnstile at once
 	hands     [laneCount]*hands
 	jobs      sync.WaitGroup
 	stats     stats
@@ -67,6 +74,9 @@ func New(cfg Config, deps Deps) (*Dispatcher, error) {
 		return nil, fmt.Errorf("dispatcher: route must be named")
 	}
 	cfg = cfg.withDefaults()
+	if deps.InHand == nil {
+		deps.InHand = new(InHand)
+	}
 	d := &Dispatcher{
 		cfg:       cfg,
 		deps:      deps,

@@ -30,7 +30,7 @@ func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
 		turn, err := d.admit(intake, a)
 		a.late = errors.Is(err, errExpired)
 		if err != nil && !a.late {
-			a.del.HandBack()
+			a.del.HandBack(0)
 			return
 		}
 		if s, err := d.claim(work, a); s != proceed || err != nil {
@@ -41,14 +41,14 @@ func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
 			return
 		}
 		if err := d.send(work, a, turn); err != nil {
-			a.del.HandBack()
+			d.giveBack(work, a)
 			return
 		}
 		if len(a.todo) == 0 || a.refusal != nil {
 			break
 		}
 		if err := d.unclaim(work, a); err != nil {
-			a.del.HandBack()
+			d.giveBack(work, a)
 			return
 		}
 	}
@@ -152,7 +152,7 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 func (d *Dispatcher) conclude(work context.Context, a *attempt, s step, err error) {
 	switch {
 	case err != nil:
-		a.del.HandBack()
+		d.giveBack(work, a)
 	case s == settled:
 		d.finish(work, a)
 	default:
@@ -213,25 +213,40 @@ func (d *Dispatcher) settle(work context.Context, a *attempt) {
 			return
 		}
 		a.outcome = outcome
-		if err := d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome); err != nil {
-			a.del.HandBack()
+		if err := d.record(work, a); err != nil {
+			d.giveBack(work, a)
 			return
-		}
-		if buried(a.outcome.Code) {
-			if err := d.bury(work, a); err != nil {
-				a.del.HandBack()
-				return
-			}
 		}
 	}
 	d.finish(work, a)
+}
+
+// record stores the outcome of an attempt that was not accepted. The dead
+// letter comes first: a job that is settled is never buried again.
+func (d *Dispatcher) record(work context.Context, a *attempt) error {
+	if buried(a.outcome.Code) {
+		if err := d.bury(work, a); err != nil {
+			return err
+		}
+	}
+	return d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
+}
+
+// giveBack returns a job that could not be brought to its end: at once when
+// the drain is out of time, later when something that must be stored cannot be.
+func (d *Dispatcher) giveBack(work context.Context, a *attempt) {
+	if work.Err() != nil {
+		a.del.HandBack(0)
+		return
+	}
+	a.del.HandBack(lookAgain)
 }
 
 // finish publishes the outcome and, once it is durable, acks the job.
 func (d *Dispatcher) finish(work context.Context, a *attempt) {
 	if err := d.deps.Publisher.Publish(work, a.outcome); err != nil {
 		d.log.Warn("result not published, job handed back", "job_id", a.ref.JobID, "err", err)
-		a.del.HandBack()
+		d.giveBack(work, a)
 		return
 	}
 	d.stats.settled(a)

@@ -16,7 +16,7 @@ func (d *Dispatcher) consume(intake, work context.Context, lane sms.Lane) error 
 	defer close(next)
 	err := d.deps.Source.Consume(intake, d.cfg.Route, lane, min(d.cfg.Held, maxPrefetch), func(del Delivery) {
 		if err := hands.take(intake); err != nil {
-			del.HandBack()
+			del.HandBack(0)
 			return
 		}
 		select {

@@ -18,11 +18,11 @@ const lookAgain = 5 * time.Second
 
 // begin enters the job into this process's hand, or says that it is there.
 func (d *Dispatcher) begin(a *attempt) bool {
-	_, there := d.inFlight.LoadOrStore(jobKey{a.ref.Producer, a.ref.JobID}, struct{}{})
+	_, there := d.deps.InHand.jobs.LoadOrStore(jobKey{a.ref.Producer, a.ref.JobID}, struct{}{})
 	return !there
 }
 
-func (d *Dispatcher) end(a *attempt) { d.inFlight.Delete(jobKey{a.ref.Producer, a.ref.JobID}) }
+func (d *Dispatcher) end(a *attempt) { d.deps.InHand.jobs.Delete(jobKey{a.ref.Producer, a.ref.JobID}) }
 
 // jobKey names a job among all producers.
 type jobKey struct{ producer, job string }
@@ -34,12 +34,9 @@ func (a *attempt) resume(c sms.Claim) {
 	if c.State == sms.ClaimInDoubt {
 		a.ref.Attempt = max(a.ref.Attempt, c.Attempt+1)
 	}
-	a.parts = c.Parts
-	a.todo = slices.DeleteFunc(a.todo, func(m *sms.Message) bool { return a.has(m.Part) })
-}
-
-func (a *attempt) has(part int) bool {
-	return slices.ContainsFunc(a.parts, func(p sms.Part) bool { return p.Number == part })
+	for _, p := range c.Parts { // our own stay, even if the ledger lost them
+		a.accept(p)
+	}
 }
 
 // carried keeps which bind and how long, for the result.
@@ -50,9 +47,19 @@ func (a *attempt) carried(r sms.Reply) {
 
 // accept moves a part from todo to parts.
 func (a *attempt) accept(p sms.Part) {
-	a.todo = slices.DeleteFunc(a.todo, func(m *sms.Message) bool { return m.Part == p.Number })
-	a.parts = append(slices.Clip(a.parts), p)
-	slices.SortFunc(a.parts, func(x, y sms.Part) int { return x.Number - y.Number })
+	at, known := slices.BinarySearchFunc(a.parts, p.Number, func(x sms.Part, n int) int { return x.Number - n })
+	if known {
+		return
+	}
+	a.parts = slices.Insert(slices.Clip(a.parts), at, p)
+	// A new slice: the reservation may still hold the old one.
+	todo := make([]*sms.Message, 0, max(len(a.todo)-1, 0))
+	for _, m := range a.todo {
+		if m.Part != p.Number {
+			todo = append(todo, m)
+		}
+	}
+	a.todo = todo
 	if a.outcome != nil {
 		a.outcome.Parts = a.parts
 	}
@@ -108,6 +115,9 @@ func buried(c sms.Code) bool {
 
 // next says when another attempt is due, or else how the job ends.
 func (d *Dispatcher) next(a *attempt) (at time.Time, outcome *sms.Result) {
+	if a.refusal == nil { // nothing left to send, though the ledger lost what was accepted
+		return at, a.result(sms.KindSubmitted, nil)
+	}
 	at = time.Now().Add(d.cfg.Retry.pause(a.ref.Attempt, a.refusal.RetryAfter))
 	switch {
 	case !retried(a.refusal.Code):
@@ -135,7 +145,7 @@ func (p RetryPolicy) pause(attempt int, atLeast time.Duration) time.Duration {
 // retry hands the claim back and stores the job for its next attempt.
 func (d *Dispatcher) retry(work context.Context, a *attempt, at time.Time) {
 	if err := d.unclaim(work, a); err != nil {
-		a.del.HandBack()
+		d.giveBack(work, a)
 		return
 	}
 	d.stats.retries.Add(1)
@@ -150,7 +160,7 @@ func (d *Dispatcher) postpone(work context.Context, a *attempt) {
 func (d *Dispatcher) schedule(work context.Context, a *attempt, at time.Time, attempt int) {
 	err := d.deps.Retrier.Schedule(work, Retry{At: at, JobID: a.ref.JobID, Attempt: attempt, Doubt: a.ref.Doubt, Of: a.del})
 	if err != nil {
-		a.del.HandBack()
+		d.giveBack(work, a)
 		return
 	}
 	a.del.Ack()
@@ -165,11 +175,11 @@ func (d *Dispatcher) refuse(work context.Context, a *attempt, cause error) {
 	}
 	a.outcome = a.result(sms.KindFailed, e)
 	if err := d.bury(work, a); err != nil {
-		a.del.HandBack()
+		d.giveBack(work, a)
 		return
 	}
 	if a.ref.JobID == "" {
-		d.log.Warn("job refused", "producer", a.ref.Producer, "code", e.Code, "reason", a.outcome.Reason)
+		d.log.Warn("job without an id refused, see its dead letter", "producer", a.ref.Producer, "code", e.Code)
 		d.stats.settled(a)
 		a.del.Ack()
 		return

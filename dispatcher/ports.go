@@ -27,10 +27,10 @@ type Delivery interface {
 	Origin() sms.Origin
 	Data() []byte
 	Header(key string) string
-	Attempt() int // 1-based; retries count up
-	Doubt() bool  // an earlier attempt may have reached the SMSC
-	Ack()         // settled: its outcome, retry or dead letter is durable
-	HandBack()    // not begun: another worker may have it at once
+	Attempt() int                 // 1-based; retries count up
+	Doubt() bool                  // an earlier attempt may have reached the SMSC
+	Ack()                         // its outcome, retry or dead letter is durable
+	HandBack(after time.Duration) // not ended: any worker may have it again, but not before after
 }
 
 // Publisher makes results durable. Publish returns once the server

@@ -24,8 +24,8 @@ type turnstile struct {
 	mu      sync.Mutex
 	queues  [laneCount]fifo // guarded by mu
 	credits [laneCount]int  // grants left in this round; guarded by mu
-	resume  time.Time       // not before this, when only time helps; guarded by mu
-	timer   *time.Timer     // turns at resume; guarded by mu
+	resume  time.Time       // no tokens before this; guarded by mu
+	timer   *time.Timer     // turns again; guarded by mu
 	meter   limitMeter      // guarded by mu
 }
 
@@ -107,12 +107,15 @@ func (t *turnstile) grant() (unused Reservation) {
 		res, short := t.binds.Reserve(w.n)
 		if res == nil {
 			t.meter.set(short.Reason)
-			t.pause(short.Wait)
+			t.resume = time.Time{} // another bind may come free before this one may send
+			t.remind(short.Wait)
 			return nil
 		}
 		if wait := t.limiter.Take(w.n); wait > 0 {
 			t.meter.set(LimitRate)
-			t.pause(wait)
+			wait = min(wait, maxPause)
+			t.resume = time.Now().Add(wait)
+			t.remind(wait)
 			return res
 		}
 		t.queues[lane].pop()
@@ -143,13 +146,16 @@ func (t *turnstile) next() int {
 	return waiting
 }
 
-// pause turns again after d; with d zero somebody else will. Called with mu held.
-func (t *turnstile) pause(d time.Duration) {
+// maxPause bounds every wait, so that nothing that a limiter says, or a rate that
+// is raised meanwhile, can stop a route for good.
+const maxPause = 10 * time.Second
+
+// remind turns again after d; with d zero somebody else will. Called with mu held.
+func (t *turnstile) remind(d time.Duration) {
 	if d <= 0 {
-		t.resume = time.Time{}
 		return
 	}
-	t.resume = time.Now().Add(d)
+	d = min(d, maxPause)
 	if t.timer == nil {
 		t.timer = time.AfterFunc(d, t.turn)
 		return

@@ -91,7 +91,10 @@ func run(ctx context.Context, o options) error {
 	}
 	workerCtx, drain := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- worker.Run(workerCtx) }()
+	go func() {
+		defer close(ended) // whoever reads it a second time gets nil
+		ended <- worker.Run(workerCtx)
+	}()
 
 	failed := show(ctx, o, parts, worker, ended)
 	if o.keep && failed == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/shortwire-sms/shortwire/dispatcher"
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
 	"github.com/shortwire-sms/shortwire/receipts"
@@ -42,12 +43,23 @@ type parts struct {
 	nats   *jetstream.Client
 	redis  redis.UniversalClient
 	desk   *receipts.Desk
+	inHand dispatcher.InHand
 	routes []*route
 }
 
-// wrapUp is kept of drain_timeout for what follows the last job: unbinding,
-// confirming acks, giving up the lease.
-const wrapUp = 3 * time.Second
+// Of drain_timeout, or of a shorter one the same shares, this much is kept for
+// what follows the last job: unbinding, then confirming acks and giving up the
+// lease, which are bounded by a second and by two.
+const (
+	forUnbind = time.Second
+	forEnd    = 3 * time.Second
+)
+
+// drainBudget is when jobs and when binds have to be done.
+func drainBudget(timeout time.Duration) (jobs, binds time.Duration) {
+	end := min(forEnd, timeout/3)
+	return timeout - end - min(forUnbind, timeout/6), timeout - end
+}
 
 // New makes a worker; it does no I/O.
 func New(cfg *Config, deps Deps) (*App, error) {
@@ -95,6 +107,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 	adminCtx, endAdmin := context.WithCancel(alive)
 	var adminGroup errgroup.Group
+	told := ctx
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	adminGroup.Go(func() error {
@@ -111,6 +124,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 	p, err := a.connect(ctx)
 	if err != nil {
+		if told.Err() != nil {
+			return nil // told to end before it began
+		}
 		return err
 	}
 	defer p.close()
@@ -139,6 +155,11 @@ func (a *App) connect(ctx context.Context) (_ *parts, err error) {
 	if err := p.redis.Ping(ctx).Err(); err != nil {
 		return nil, &DependencyError{What: "Redis", Err: fmt.Errorf("%s does not answer: %w", a.cfg.Redis.URL, cause(err)), Hint: "check redis.url, and that the server runs"}
 	}
+	// The ledger's one command per claim. Older servers refuse the combination.
+	probe := p.redis.Do(ctx, "set", "sw:probe", "", "nx", "get", "px", 1000)
+	if err := probe.Err(); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, &DependencyError{What: "Redis", Err: fmt.Errorf("%s does not take SET NX GET: %w", a.cfg.Redis.URL, err), Hint: "Redis 7.0 or later is needed, and the right to write"}
+	}
 	deskRoutes := make(map[string]receipts.Route, len(a.cfg.Routes))
 	for i := range a.cfg.Routes {
 		deskRoutes[a.cfg.Routes[i].Name] = a.cfg.Routes[i].desk()
@@ -164,8 +185,10 @@ func (a *App) work(ctx, alive context.Context, p *parts) error {
 	intake, stopIntake := context.WithCancelCause(ctx)
 	working, abort := context.WithCancelCause(alive)
 	bound, unbind := context.WithCancel(alive)
+	connected, cut := context.WithCancel(alive)
 	leased, release := context.WithCancel(alive)
 	defer release()
+	defer cut()
 	defer unbind()
 	defer abort(nil)
 
@@ -175,10 +198,9 @@ func (a *App) work(ctx, alive context.Context, p *parts) error {
 		a.log.Info("draining", "timeout", a.cfg.Worker.DrainTimeout)
 	})
 	defer stopWatch()
-	stopBudget := afterFunc(intake, a.cfg.Worker.DrainTimeout-min(wrapUp, a.cfg.Worker.DrainTimeout/2), func() {
-		abort(errors.New("drain_timeout is used up"))
-	})
-	defer stopBudget()
+	forJobs, forBinds := drainBudget(a.cfg.Worker.DrainTimeout)
+	defer afterFunc(intake, forJobs, func() { abort(errors.New("drain_timeout is used up")) })()
+	defer afterFunc(intake, forBinds, cut)()
 
 	var desk, pools, dispatchers errgroup.Group
 	supervise := func(g *errgroup.Group, what string, run func() error) {
@@ -193,7 +215,7 @@ func (a *App) work(ctx, alive context.Context, p *parts) error {
 	}
 	supervise(&desk, "receipts", func() error { return p.desk.Run(leased) })
 	for _, r := range p.routes {
-		supervise(&pools, "binds of "+r.cfg.Name, func() error { return r.pool.Run(bound, alive) })
+		supervise(&pools, "binds of "+r.cfg.Name, func() error { return r.pool.Run(bound, connected) })
 		supervise(&dispatchers, "route "+r.cfg.Name, func() error { return r.dispatcher.Run(intake, working) })
 	}
 
@@ -201,7 +223,7 @@ func (a *App) work(ctx, alive context.Context, p *parts) error {
 	stopIntake(nil)
 	unbind()
 	err = errors.Join(err, pools.Wait())
-	last, cancel := context.WithTimeout(alive, wrapUp)
+	last, cancel := context.WithTimeout(alive, time.Second)
 	defer cancel()
 	if drainErr := p.nats.Drain(last); drainErr != nil {
 		a.log.Warn("not everything was confirmed", "err", drainErr)

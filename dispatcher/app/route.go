@@ -51,14 +51,14 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
 	}
 	poolCfg := cfg.pool(secure)
-	poolCfg.DrainTimeout = min(wrapUp, drain/2) // jobs have ended before; this is for receipts
+	poolCfg.DrainTimeout = drain // work, which App ends in time, is the bound
 	r.pool, err = binds.New(poolCfg, binds.Deps{
 		Logger: log,
 		Deliver: func(ctx context.Context, bind string, in *smpp.Inbound) uint32 {
 			return p.desk.Deliver(ctx, cfg.Name, bind, &in.Message)
 		},
 		Late: func(ctx context.Context, ref sms.JobRef, a sms.Accepted) {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
+			ctx, cancel := context.WithTimeout(ctx, lateTimeout)
 			defer cancel()
 			if err := p.desk.Ledger().Late(ctx, ref, a); err != nil {
 				log.Warn("late response not recorded, its receipts will be unmatched", "route", cfg.Name, "job_id", ref.JobID, "err", err)
@@ -68,7 +68,7 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 			if cfg.BindRate == 0 {
 				return nil
 			}
-			return ratelimit.NewBucket(cfg.BindRate, 0)
+			return cfg.bindBucket()
 		},
 	})
 	if err != nil {
@@ -76,7 +76,7 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 	}
 	r.dispatcher, err = dispatcher.New(cfg.pipeline(), dispatcher.Deps{
 		Source: p.nats, Publisher: p.nats, Retrier: p.nats, Morgue: p.nats,
-		Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: ratelimit.NewBucket(cfg.Rate, cfg.Burst), Logger: log,
+		InHand: &p.inHand, Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: ratelimit.NewBucket(cfg.Rate, cfg.Burst), Logger: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
@@ -86,6 +86,17 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 
 // bound counts the binds that take messages.
 func (r *route) bound() int { return r.pool.Bound() }
+
+// bindBucket is the limit of one bind, as bursty as a tenth of a second.
+func (c *RouteConfig) bindBucket() *ratelimit.Bucket { return ratelimit.NewBucket(c.BindRate, 0) }
+
+// partsAtOnce is how many parts of a job one bind can be asked to take.
+func (c *RouteConfig) partsAtOnce() int {
+	if burst := c.bindBucket().Burst(); burst > 0 {
+		return min(c.Window, burst)
+	}
+	return c.Window
+}
 
 // pipeline is the dispatcher's part of the configuration.
 func (c *RouteConfig) pipeline() dispatcher.Config {
@@ -103,7 +114,7 @@ func (c *RouteConfig) pipeline() dispatcher.Config {
 		Ref16:   c.Concat == ConcatUDH16,
 		Lanes:   c.Lanes.Weights(),
 		Held:    c.held(),
-		Window:  c.Window,
+		Window:  c.partsAtOnce(),
 		Retry:   dispatcher.RetryPolicy{MaxAttempts: c.Retry.MaxAttempts, Initial: c.Retry.Initial, Max: c.Retry.Max},
 	}
 }

@@ -51,7 +51,16 @@ func (d *delivery) Header(key string) string { return d.msg.Header.Get(key) }
 func (d *delivery) Attempt() int             { return d.attempt }
 func (d *delivery) Doubt() bool              { return d.doubt }
 func (d *delivery) Ack()                     { d.set.settle(d, ackAck) }
-func (d *delivery) HandBack()                { d.set.settle(d, ackNak) }
+
+// HandBack implements dispatcher.Delivery. A delayed one holds its place among
+// the consumer's pending deliveries meanwhile.
+func (d *delivery) HandBack(after time.Duration) {
+	answer := ackNak
+	if after > 0 {
+		answer = fmt.Appendf(nil, `-NAK {"delay": %d}`, after)
+	}
+	d.set.settle(d, answer)
+}
 
 // readRetry takes attempt and doubt from the headers of a due retry. Only
 // those are believed: on a job stream the headers are the producer's.

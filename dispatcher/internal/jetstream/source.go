@@ -43,7 +43,7 @@ func (c *Client) Consume(ctx context.Context, route string, lane sms.Lane, prefe
 		// handle may be blocked: what waits behind it goes back without it.
 		<-ctx.Done()
 		for d := range ready {
-			d.HandBack()
+			d.HandBack(0)
 		}
 		return nil
 	})
@@ -59,7 +59,7 @@ func (c *Client) dispatch(ctx context.Context, ready <-chan *delivery, handle fu
 	for d := range ready {
 		switch {
 		case ctx.Err() != nil:
-			d.HandBack()
+			d.HandBack(0)
 		case d.origin.Producer == "":
 			c.refuse(ctx, d)
 		default:
@@ -76,7 +76,7 @@ func (c *Client) refuse(ctx context.Context, d *delivery) {
 		Of: d, Code: sms.CodeInvalid, Reason: "the subject must end in <route>.<lane>.<producer>, a producer is 1..32 of A-Z a-z 0-9 _ -",
 	})
 	if err != nil {
-		d.HandBack()
+		d.HandBack(0)
 		if !errors.Is(err, context.Cause(ctx)) {
 			c.log.Error("job with an invalid subject not buried", "err", err)
 		}

@@ -120,10 +120,10 @@ func TestHandBackDeliversAgainAtOnce(t *testing.T) {
 	c := setUp(t, dial(t, startServer(t).url()))
 	k := consume(t, c, 10)
 	publishJobs(t, c, 1)
-	k.next(t).HandBack()
+	k.next(t).HandBack(0)
 	d := k.within(t, time.Second)
 	d.Ack()
-	d.HandBack() // the first answer counts
+	d.HandBack(0) // the first answer counts
 	k.end(t)
 	if err := c.Drain(t.Context()); err != nil {
 		t.Error(err)
