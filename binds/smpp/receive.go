@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
@@ -184,6 +185,9 @@ func (s *Session) serveInbox(ctx context.Context) {
 		s.inbox = s.inbox[1:]
 		s.mu.Unlock()
 
+		// Those whose responses came before go first: a receipt that is looked
+		// up before its message id is recorded costs a detour.
+		runtime.Gosched()
 		status := s.cfg.Handler(ctx, in)
 		s.reply(func(b []byte) []byte {
 			return appendResponse(b, in.Command|responseBit, status, in.Sequence)

@@ -130,7 +130,7 @@ func (u *unsettled) settle(d *delivery, answer []byte) {
 }
 
 // tell writes an answer.
-func (c *Client) tell(v verdict) {
+func (c *Client) tell(v *verdict) {
 	err := c.in.Publish(v.reply, v.answer)
 
 	// Counted only now, so that Drain does not overtake the answer.

@@ -14,7 +14,7 @@ import (
 // Publishing is several times faster than sending ever is, so the queue is
 // empty again soon, and nobody publishes for others for long.
 type outbox[T any] struct {
-	publish func(T) // hands one to nats.go and deals with its failure
+	publish func(*T) // hands one to nats.go, which copies it, and deals with its failure
 
 	mu    sync.Mutex
 	queue []T  // guarded by mu
@@ -39,8 +39,8 @@ func (o *outbox[T]) send(item T) {
 		burst := o.queue
 		o.queue, o.spare = o.spare, nil
 		o.mu.Unlock()
-		for _, item := range burst {
-			o.publish(item)
+		for i := range burst {
+			o.publish(&burst[i])
 		}
 		clear(burst)
 		o.mu.Lock()

@@ -155,7 +155,7 @@ func (p *publisher) attempt(ctx context.Context, msg *nats.Msg) (answer, error) 
 }
 
 // hand gives a message to nats.go; a refusal is its answer.
-func (p *publisher) hand(o outgoing) {
+func (p *publisher) hand(o *outgoing) {
 	err := p.nc.PublishMsg(&o.msg)
 	if err == nil {
 		return
