@@ -77,7 +77,7 @@ func readableDurations(_ []string, a slog.Attr) slog.Attr {
 // gcPercent lets a worker's small live heap grow to a few times its size
 // between collections: what they cost is mostly the stacks of jobs in flight.
 // GOGC in the environment decides instead when it is set.
-const gcPercent = 400
+const gcPercent = 300
 
 // work runs the worker until it ends, drains it at the first signal and
 // leaves it behind at the second.
