@@ -332,8 +332,8 @@ func TestReceiptOfNobodyIsPublishedAsUnmatched(t *testing.T) {
 
 func TestDrainUnderLoadLosesNothingAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, smsctest.Config{Latency: 20 * time.Millisecond}, "    rate: 1000\n    burst: 20\n")
-	const n = 4000
+	r := newRig(t, smsctest.Config{Latency: 20 * time.Millisecond}, "    rate: 500\n    burst: 20\n")
+	const n = 2000
 	stop := r.Worker("w1")
 	r.Publish(apptest.Jobs(n, `{"id":"d-%d","to":"447700900123","text":"n %d"}`)...)
 	apptest.Until(t, "a tenth is sent", func() bool { return r.accepted() > n/10 })

@@ -185,9 +185,14 @@ func (r *Rig) Publish(jobs ...string) {
 		r.t.Fatal(err)
 	}
 	for _, j := range jobs {
-		if _, err := js.Publish(r.t.Context(), "sms.jobs.acme.normal.shop", []byte(j)); err != nil {
+		if _, err := js.PublishAsync("sms.jobs.acme.normal.shop", []byte(j)); err != nil {
 			r.t.Fatal(err)
 		}
+	}
+	select {
+	case <-js.PublishAsyncComplete():
+	case <-time.After(30 * time.Second):
+		r.t.Fatal("jobs are not stored")
 	}
 }
 
