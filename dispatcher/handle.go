@@ -167,11 +167,11 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 	var lost error
 	hands := d.hands[laneIndex(a.del.Origin().Lane)]
 	hands.away()
-	waiting := true
+	answered := false
 	for reply := range turn.Send(work, a.ref, a.todo[:min(len(a.todo), d.perTurn)]) {
-		if waiting {
+		if !answered {
 			hands.back()
-			waiting = false
+			answered = true
 		}
 		if reply.Err != nil {
 			a.note(reply.Err)
