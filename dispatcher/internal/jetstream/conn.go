@@ -66,6 +66,7 @@ type Client struct {
 	js       natsjs.JetStream
 	pub      *publisher
 	acks     outbox[verdict] // on in
+	results  sync.Pool       // of *resultMsg
 
 	closing  atomic.Bool
 	ackLost  atomic.Bool   // an ack could not be written since the last reconnect
@@ -88,7 +89,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		stop:      make(chan struct{}),
 		unsettled: make(map[string]*unsettled),
 	}
-	c.acks.publish = c.tell
+	c.acks.publish, c.results.New = c.tell, newResultMsg
 	if err := c.subjects.Validate(); err != nil {
 		return nil, err
 	}
