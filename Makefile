@@ -20,7 +20,7 @@ test: ## all tests; real Redis where redis-server is installed
 	@command -v redis-server >/dev/null || echo "note: redis-server is not installed, the tests use the in-process stand-in"
 	$(GO) test ./...
 
-check: lint ## everything that CI runs: format, vet, staticcheck, race tests, tidy diff, vulnerabilities
+check: lint ## everything that CI runs: format, vet, staticcheck, race tests (docs and links too), tidy diff, vulnerabilities
 	$(GO) test -race ./...
 	$(GO) mod tidy -diff
 	$(GO) mod verify >/dev/null

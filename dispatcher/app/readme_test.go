@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/shortwire-sms/shortwire/dispatcher/app"
 )
 
 var update = flag.Bool("update", false, "rewrite the blocks of README.md that come from files")
@@ -53,9 +51,20 @@ func TestReadmeShowsTheGoldenFiles(t *testing.T) {
 	}
 }
 
-func TestMinimalConfigurationOfTheReadmeLoads(t *testing.T) {
+var link = regexp.MustCompile(`(?m)\]\(([^)#:]+)\)|^\| .*\| ` + "`([a-zA-Z_/]+\\.(?:go|yaml))`" + ` \|`)
+
+func TestLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 	t.Parallel()
-	if _, err := app.Load("testdata/minimal.yaml", func(string) string { return "secret" }); err != nil {
-		t.Error(err)
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CHANGELOG.md"} {
+		text, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllSubmatch(text, -1) {
+			target := string(m[1]) + string(m[2])
+			if _, err := os.Stat(filepath.Join("../..", target)); err != nil {
+				t.Errorf("%s: %s is not there", name, target)
+			}
+		}
 	}
 }
