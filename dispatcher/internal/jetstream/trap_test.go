@@ -1,7 +1,9 @@
 package jetstream
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,9 +70,26 @@ func TestConsumptionResumes(t *testing.T) {
 
 			interrupt(t, srv, p, admin)
 			over := time.Now()
-			if _, err := admin.PublishJob(t.Context(), shop, []byte("after"), "after"); err != nil {
-				t.Fatal(err)
-			}
+			// More than one: the server may give the first to a connection that
+			// it has not seen end yet, and that one comes after the ack wait.
+			done := make(chan struct{})
+			var publishing sync.WaitGroup
+			defer func() { close(done); publishing.Wait() }()
+			publishing.Go(func() {
+				tick := time.NewTicker(50 * time.Millisecond)
+				defer tick.Stop()
+				for i := 0; ; i++ {
+					if _, err := admin.PublishJob(t.Context(), shop, []byte("after"), fmt.Sprint("after", i)); err != nil {
+						t.Error(err)
+						return
+					}
+					select {
+					case <-tick.C:
+					case <-done:
+						return
+					}
+				}
+			})
 			d := k.next(t)
 			for string(d.Data()) != "after" {
 				d.Ack()
