@@ -5,7 +5,6 @@ BIN   := bin
 # Where a fuzz run stops; `make fuzz FUZZTIME=10m` goes deeper.
 FUZZTIME ?= 60s
 SEED     ?= 0
-DURATION ?= 2m
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench chaos interop fuzz lint build
