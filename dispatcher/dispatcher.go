@@ -53,7 +53,28 @@ type Deps struct {
 // producer and id, whatever its route, and takes a claim of this process for
 // one that was left behind when the dispatcher asks for the job again.
 type InHand struct {
-	jobs sync.Map // jobKey → struct{}
+	mu   sync.Mutex
+	jobs map[jobKey]struct{} // guarded by mu
+}
+
+// add enters a job, or says that it is there already.
+func (h *InHand) add(k jobKey) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, there := h.jobs[k]; there {
+		return false
+	}
+	if h.jobs == nil {
+		h.jobs = make(map[jobKey]struct{})
+	}
+	h.jobs[k] = struct{}{}
+	return true
+}
+
+func (h *InHand) remove(k jobKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.jobs, k)
 }
 
 // Dispatcher runs the pipeline of one route.

@@ -18,11 +18,10 @@ const lookAgain = 5 * time.Second
 
 // begin enters the job into this process's hand, or says that it is there.
 func (d *Dispatcher) begin(a *attempt) bool {
-	_, there := d.deps.InHand.jobs.LoadOrStore(jobKey{a.ref.Producer, a.ref.JobID}, struct{}{})
-	return !there
+	return d.deps.InHand.add(jobKey{a.ref.Producer, a.ref.JobID})
 }
 
-func (d *Dispatcher) end(a *attempt) { d.deps.InHand.jobs.Delete(jobKey{a.ref.Producer, a.ref.JobID}) }
+func (d *Dispatcher) end(a *attempt) { d.deps.InHand.remove(jobKey{a.ref.Producer, a.ref.JobID}) }
 
 // jobKey names a job among all producers.
 type jobKey struct{ producer, job string }
