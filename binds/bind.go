@@ -347,6 +347,7 @@ func addStats(a, b smpp.Stats) smpp.Stats {
 	a.Writes += b.Writes
 	a.BytesOut += b.BytesOut
 	a.BytesIn += b.BytesIn
+	a.Refusals = a.Refusals.Plus(b.Refusals)
 	a.InFlight = b.InFlight
 	return a
 }

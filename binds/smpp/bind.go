@@ -120,8 +120,10 @@ func (s *Session) beforeBound(f frame) error {
 		in, err := newInbound(f)
 		switch {
 		case err != nil:
+			s.refuse(RefusedTruncated, f)
 			answer = appendResponse(nil, f.command|responseBit, StatusInvCmdLen, f.sequence)
 		case len(s.early) >= maxEarly:
+			s.refuse(RefusedBusy, f)
 			answer = appendResponse(nil, f.command|responseBit, StatusTemporary, f.sequence)
 		default:
 			s.early = append(s.early, in)
@@ -133,8 +135,10 @@ func (s *Session) beforeBound(f frame) error {
 		return nil
 	default:
 		if f.command&responseBit != 0 {
+			s.refuse(RefusedResponse, f)
 			return nil
 		}
+		s.refuse(RefusedCommand, f)
 		answer = appendHeader(nil, cmdGenericNack, StatusInvCmdID, f.sequence)
 	}
 	if _, err := s.conn.Write(answer); err != nil {

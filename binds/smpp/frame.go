@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -24,6 +25,9 @@ const (
 // ErrOutOfStep reports a command_length that cannot be true. Nothing after it
 // can be trusted, so the connection has to be closed.
 var ErrOutOfStep = errors.New("command_length out of range")
+
+// ErrStalled reports a PDU of which the rest did not come in time.
+var ErrStalled = errors.New("rest of a PDU did not come")
 
 // header is the first 16 octets of every PDU (§3.2).
 type header struct {
@@ -79,8 +83,9 @@ func newFrameReader(conn net.Conn, stall time.Duration) *frameReader {
 }
 
 // next returns the next PDU. It waits without limit for the first octet and
-// at most stall for the rest. Errors are the connection's, ErrOutOfStep, and
-// io.EOF only between two PDUs.
+// at most stall for the rest. Errors are the connection's, ErrOutOfStep,
+// ErrStalled, and io.EOF only between two PDUs. With an error the frame has the
+// header, if that much came.
 func (r *frameReader) next() (frame, error) {
 	if _, err := r.buf.Discard(r.used); err != nil {
 		return frame{}, err
@@ -98,7 +103,7 @@ func (r *frameReader) next() (frame, error) {
 			err = e
 		}
 	}
-	return f, midPDU(err)
+	return f, midPDU(err, r.stall)
 }
 
 // rest reads a PDU of which at least one octet is there.
@@ -111,21 +116,21 @@ func (r *frameReader) rest() (frame, error) {
 		return frame{}, err
 	}
 	length := binary.BigEndian.Uint32(h)
-	if length < headerOctets || length > maxPDUOctets {
-		return frame{}, fmt.Errorf("%w: %d", ErrOutOfStep, length)
-	}
 	f := frame{header: header{
 		command:  binary.BigEndian.Uint32(h[4:]),
 		status:   binary.BigEndian.Uint32(h[8:]),
 		sequence: binary.BigEndian.Uint32(h[12:]),
 	}}
+	if length < headerOctets || length > maxPDUOctets {
+		return f, fmt.Errorf("%w: %d", ErrOutOfStep, length)
+	}
 	if err := r.arm(int(length)); err != nil {
-		return frame{}, err
+		return f, err
 	}
 	if length <= readBufOctets {
 		p, err := r.buf.Peek(int(length))
 		if err != nil {
-			return frame{}, err
+			return f, err
 		}
 		f.body, r.used = p[headerOctets:], int(length)
 		return f, nil
@@ -156,10 +161,14 @@ func (r *frameReader) readLarge(length int) ([]byte, error) {
 	return r.large[:n], err
 }
 
-// midPDU tells a connection that ended inside a PDU from one that ended between two.
-func midPDU(err error) error {
-	if errors.Is(err, io.EOF) {
+// midPDU tells a connection that ended inside a PDU from one that ended
+// between two. The only read deadline is that of a PDU which has begun.
+func midPDU(err error, stall time.Duration) error {
+	switch {
+	case errors.Is(err, io.EOF):
 		return io.ErrUnexpectedEOF
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%w within %s", ErrStalled, stall)
 	}
 	return err
 }

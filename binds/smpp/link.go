@@ -68,20 +68,35 @@ func (s *Session) checkLink(now time.Duration) (next time.Duration) {
 	case asked != 0 && now >= asked+s.cfg.EnquireTimeout:
 		dead, next = true, now+time.Hour
 	case asked != 0:
-		next = asked + s.cfg.EnquireTimeout
-	case now >= last+s.cfg.EnquireLink:
+		next = s.answerDue(now, asked)
+	case now >= last+s.quiet():
 		sequence := s.nextSequenceLocked()
 		s.queueRawLocked(func(b []byte) []byte { return appendHeader(b, cmdEnquireLink, 0, sequence) })
-		s.enquiredAt = now
-		next = now + s.cfg.EnquireTimeout
+		s.enquiredAt, s.enquiry = now, sequence
+		next = s.answerDue(now, now)
 	default:
-		next = last + s.cfg.EnquireLink
+		next = last + s.quiet()
 	}
 	s.unlockAndWake()
 	if dead {
 		s.fail(ErrLinkDead)
 	}
 	return next
+}
+
+// quiet is the silence into which enquire_link is sent: EnquireLink less a
+// sixth, because many SMSCs close a link that is silent for just as long as
+// they ask for enquire_link.
+func (s *Session) quiet() time.Duration { return s.cfg.EnquireLink - s.cfg.EnquireLink/6 }
+
+// answerDue returns when to look for the answer to an enquire_link: when it is
+// overdue, or earlier, when the silence that follows the answer may have
+// lasted long enough for the next one.
+func (s *Session) answerDue(now, asked time.Duration) time.Duration {
+	if again := asked + s.quiet(); again > now {
+		return min(again, asked+s.cfg.EnquireTimeout)
+	}
+	return asked + s.cfg.EnquireTimeout
 }
 
 // Ping sends enquire_link and returns how long its answer took.

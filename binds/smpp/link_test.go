@@ -21,7 +21,7 @@ func TestEnquireLinkIsSentIntoSilence(t *testing.T) {
 		start := time.Now()
 		for range 3 {
 			p := r.peer.want(cmdEnquireLink)
-			if took := time.Since(start); took != 30*time.Second {
+			if took := time.Since(start); took != 25*time.Second {
 				t.Errorf("enquire_link after %s of silence", took)
 			}
 			start = time.Now()
@@ -38,7 +38,7 @@ func TestNoAnswerToEnquireLinkEndsTheSession(t *testing.T) {
 		start := time.Now()
 		r.submit(t, sms.JobRef{}, done)
 		<-r.done
-		if took := time.Since(start); !errors.Is(r.err, ErrLinkDead) || took != 40*time.Second {
+		if took := time.Since(start); !errors.Is(r.err, ErrLinkDead) || took != 35*time.Second {
 			t.Errorf("ended after %s with %v", took, r.err)
 		}
 		if c := <-done; code(c.Err) != sms.CodeUncertain || !errors.Is(c.Err, ErrLinkDead) {

@@ -15,24 +15,52 @@ import (
 // peer's unbind is answered.
 const peerUnbindGrace = 2 * time.Second
 
+// farewellTimeout is how long the last PDU to a peer that is out of step may take.
+const farewellTimeout = time.Second
+
 // readLoop takes PDUs until the connection fails. Nothing in it waits for a
 // handler, a submitter or the writer.
 func (s *Session) readLoop(ctx context.Context) error {
 	for _, in := range s.early {
-		s.accept(ctx, in)
+		s.accept(ctx, in, frame{header: header{command: in.Command, sequence: in.Sequence}})
 	}
 	s.early = nil
 	for {
 		f, err := s.frames.next()
-		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("connection closed by peer: %w", err)
-		}
 		if err != nil {
-			return fmt.Errorf("read: %w", err)
+			return s.readFailed(ctx, f, err)
 		}
 		s.stats.inbound.Add(1)
 		s.handle(ctx, f)
 	}
+}
+
+// readFailed returns why reading is over. The peer hears of a length that
+// cannot be true; no sequence number goes with it (§4.3.1), since the octets
+// where it stands are as doubtful as those of the length.
+func (s *Session) readFailed(ctx context.Context, f frame, err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("connection closed by peer: %w", err)
+	case errors.Is(err, ErrOutOfStep):
+		s.refuse(RefusedLength, f)
+		s.farewell(ctx, cmdGenericNack, StatusInvCmdLen, 0)
+	case errors.Is(err, ErrStalled):
+		s.refuse(RefusedStalled, f)
+	}
+	return fmt.Errorf("read: %w", err)
+}
+
+// farewell sends a last PDU and waits until it is written, at most
+// farewellTimeout.
+func (s *Session) farewell(ctx context.Context, command, status, sequence uint32) {
+	s.mu.Lock()
+	s.stopSubmitsLocked()
+	s.mu.Unlock()
+	s.replyHeader(command, status, sequence)
+	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
+	defer cancel()
+	s.waitFor(ctx, func() bool { return s.parked && len(s.out) == 0 })
 }
 
 func (s *Session) handle(ctx context.Context, f frame) {
@@ -45,13 +73,13 @@ func (s *Session) handle(ctx context.Context, f frame) {
 	case cmdDeliverSM, cmdDataSM:
 		in, err := newInbound(f)
 		if err != nil {
-			s.log.Warn("unreadable message refused", "command_id", f.command, "sequence", f.sequence, "octets", len(f.body), "error", err)
+			s.refuse(RefusedTruncated, f)
 			s.reply(func(b []byte) []byte {
 				return appendResponse(b, f.command|responseBit, StatusInvCmdLen, f.sequence)
 			})
 			return
 		}
-		s.accept(ctx, in)
+		s.accept(ctx, in, f)
 	case cmdEnquireLink:
 		s.replyHeader(cmdEnquireLinkResp, StatusOK, f.sequence)
 	case cmdUnbind:
@@ -62,10 +90,10 @@ func (s *Session) handle(ctx context.Context, f frame) {
 		// Neither has a response (§4.1.7, §4.12.1) and neither changes anything here.
 	default:
 		if f.command&responseBit != 0 {
-			s.stats.unmatched.Add(1)
+			s.refuse(RefusedResponse, f) // a response is never nacked
 			return
 		}
-		s.log.Warn("unknown command refused", "command_id", f.command, "sequence", f.sequence)
+		s.refuse(RefusedCommand, f)
 		s.replyHeader(cmdGenericNack, StatusInvCmdID, f.sequence)
 	}
 }
@@ -107,7 +135,7 @@ func (s *Session) complete(f frame, id string) {
 	case f.command == cmdGenericNack:
 		s.answerControl(f)
 	default:
-		s.stats.unmatched.Add(1)
+		s.refuse(RefusedResponse, f)
 	}
 }
 
@@ -129,23 +157,27 @@ func (s *Session) answerControl(f frame) {
 	if ok {
 		delete(s.control, f.sequence)
 	}
+	ours := f.command == cmdEnquireLinkResp || s.enquiredAt != 0 && f.sequence == s.enquiry
 	s.mu.Unlock()
-	if ok {
+	switch {
+	case ok:
 		r.answer <- f.status
 		return
-	}
-	if f.command != cmdGenericNack {
+	case ours:
+		return // also a nack is life
+	case f.command != cmdGenericNack:
+		s.refuse(RefusedResponse, f)
 		return
 	}
-	s.stats.unmatched.Add(1)
-	s.log.Warn("generic_nack of nothing that was sent", "sequence", f.sequence, "status", f.status)
+	s.refuse(RefusedNack, f)
 	if f.status == StatusInvCmdLen {
 		s.fail(ErrNacked)
 	}
 }
 
-// accept has a handler take the message, or tells the SMSC to keep it.
-func (s *Session) accept(ctx context.Context, in *Inbound) {
+// accept has a handler take the message, which came in f, or tells the SMSC to
+// keep it.
+func (s *Session) accept(ctx context.Context, in *Inbound, f frame) {
 	s.mu.Lock()
 	full := s.cfg.Handler == nil || len(s.inbox) >= s.cfg.MaxQueued
 	begin := false
@@ -157,7 +189,7 @@ func (s *Session) accept(ctx context.Context, in *Inbound) {
 	}
 	s.mu.Unlock()
 	if full {
-		s.stats.refused.Add(1)
+		s.refuse(RefusedBusy, f)
 		s.reply(func(b []byte) []byte {
 			return appendResponse(b, in.Command|responseBit, StatusTemporary, in.Sequence)
 		})
@@ -189,6 +221,9 @@ func (s *Session) serveInbox(ctx context.Context) {
 		// up before its message id is recorded costs a detour.
 		runtime.Gosched()
 		status := s.cfg.Handler(ctx, in)
+		if status != StatusOK {
+			s.refuse(RefusedByHandler, frame{header: header{command: in.Command, sequence: in.Sequence}})
+		}
 		s.reply(func(b []byte) []byte {
 			return appendResponse(b, in.Command|responseBit, status, in.Sequence)
 		})

@@ -23,7 +23,7 @@ type Config struct {
 	AddressRange     string
 
 	Window          int           // unanswered submit_sm, 1..10000. Default 10
-	EnquireLink     time.Duration // silence of the peer before enquire_link. Default 30s; negative: never
+	EnquireLink     time.Duration // longest silence; enquire_link goes out a sixth earlier. Default 30s; negative: never
 	ResponseTimeout time.Duration // submit_sm to its response. Default 60s
 	EnquireTimeout  time.Duration // enquire_link to any PDU. Default the smaller of EnquireLink and ResponseTimeout
 	BindTimeout     time.Duration // bind request to its response. Default 30s
@@ -131,6 +131,7 @@ type Session struct {
 	late       tombstones         // guarded by mu
 	control    map[uint32]control // guarded by mu; enquire_link and unbind that somebody waits for
 	enquiredAt time.Duration      // guarded by mu; 0: no enquire_link of the housekeeper is open
+	enquiry    uint32             // guarded by mu; its sequence number
 	out        []byte             // guarded by mu; encoded, not yet with the writer
 	queued     uint64             // guarded by mu; octets ever appended to out
 	handed     uint64             // guarded by mu; octets ever handed to a write

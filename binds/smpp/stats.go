@@ -3,9 +3,9 @@ package smpp
 import "sync/atomic"
 
 type counters struct {
-	submits, responses, nacks, late, timeouts, unmatched atomic.Uint64
-	writes, bytesOut                                     atomic.Uint64
-	inbound, refused                                     atomic.Uint64
+	submits, responses, nacks, late, timeouts atomic.Uint64
+	writes, bytesOut, inbound                 atomic.Uint64
+	refusals                                  [refusalKinds]atomic.Uint64
 }
 
 // Stats is what a session has done so far.
@@ -21,23 +21,29 @@ type Stats struct {
 	Writes    uint64 // writes to the connection
 	BytesOut  uint64
 	BytesIn   uint64
-	InFlight  int // slots taken: reserved or unanswered
+	InFlight  int      // slots taken: reserved or unanswered
+	Refusals  Refusals // PDUs that were not taken, by reason
 }
 
 // Stats returns a snapshot. Its figures are not of one instant.
 func (s *Session) Stats() Stats {
+	var refusals Refusals
+	for i := range refusals {
+		refusals[i] = s.stats.refusals[i].Load()
+	}
 	return Stats{
 		Submits:   s.stats.submits.Load(),
 		Responses: s.stats.responses.Load(),
 		Timeouts:  s.stats.timeouts.Load(),
 		Late:      s.stats.late.Load(),
 		Nacks:     s.stats.nacks.Load(),
-		Unmatched: s.stats.unmatched.Load(),
+		Unmatched: refusals[RefusedResponse] + refusals[RefusedNack],
 		Inbound:   s.stats.inbound.Load(),
-		Refused:   s.stats.refused.Load(),
+		Refused:   refusals[RefusedBusy],
 		Writes:    s.stats.writes.Load(),
 		BytesOut:  s.stats.bytesOut.Load(),
 		BytesIn:   uint64(s.conn.octets.Load()),
 		InFlight:  s.cfg.Window - s.Free(),
+		Refusals:  refusals,
 	}
 }

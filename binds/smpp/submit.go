@@ -171,6 +171,7 @@ func (s *Session) writeLoop() {
 		}
 		if len(s.out) == 0 {
 			s.parked = true
+			s.notifyLocked()
 			s.mu.Unlock()
 			select {
 			case <-s.wake:
