@@ -133,13 +133,21 @@ func (r *reader) address() sms.Address {
 }
 
 // tlvs returns what is left as optional parameters, order and repeats kept.
-// Fewer than four octets at the end are padding.
+// Fewer than four octets at the end are padding. They are counted first: an
+// SMSC that sends thousands of empty ones costs no more than their slice.
 func (r *reader) tlvs() []sms.TLV {
-	var out []sms.TLV
-	for len(r.b) >= 4 {
-		tag, n := binary.BigEndian.Uint16(r.b), int(binary.BigEndian.Uint16(r.b[2:]))
+	n := 0
+	for b := r.b; len(b) >= 4; n++ {
+		b = b[min(len(b), 4+int(binary.BigEndian.Uint16(b[2:]))):]
+	}
+	if n == 0 {
+		return nil
+	}
+	out := make([]sms.TLV, n)
+	for i := range out {
+		tag, octets := binary.BigEndian.Uint16(r.b), int(binary.BigEndian.Uint16(r.b[2:]))
 		r.b = r.b[4:]
-		out = append(out, sms.TLV{Tag: tag, Value: r.take(n)})
+		out[i] = sms.TLV{Tag: tag, Value: r.take(octets)}
 	}
 	return out
 }
