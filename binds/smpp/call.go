@@ -23,6 +23,7 @@ type Call struct {
 
 	burst     *Burst
 	sequence  uint32
+	response  uint32        // command id that answers it, beside generic_nack
 	position  uint64        // offset of the PDU in all that the session writes
 	sentAt    time.Duration // by the session's clock
 	prev      *Call         // guarded by Session.mu
@@ -52,6 +53,16 @@ func newBurst(ref sms.JobRef, msgs []*sms.Message, done chan<- *Call) *Burst {
 		b.Calls[i].Part, b.Calls[i].PartsTotal = m.Part, m.PartsTotal
 	}
 	return b
+}
+
+// encode appends the request of the call and settles what may answer it.
+func (c *Call) encode(b []byte, m *sms.Message) ([]byte, error) {
+	if m.DataSM {
+		c.response = cmdDataSMResp
+		return appendDataSM(b, c.sequence, m)
+	}
+	c.response = cmdSubmitSMResp
+	return appendSubmitSM(b, c.sequence, m)
 }
 
 // callTable holds the unanswered calls, by sequence number and in the order

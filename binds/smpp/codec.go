@@ -103,6 +103,26 @@ func appendSubmitSM(b []byte, sequence uint32, m *sms.Message) ([]byte, error) {
 	return b, nil
 }
 
+// appendDataSM appends data_sm (§4.7.1), which has no short_message: the user
+// data travels as message_payload whatever its size.
+func appendDataSM(b []byte, sequence uint32, m *sms.Message) ([]byte, error) {
+	if err := checkMessage(m); err != nil {
+		return b, err
+	}
+	at := len(b)
+	b = appendHeader(b, cmdDataSM, 0, sequence)
+	b = appendCString(b, m.ServiceType)
+	b = appendAddress(b, m.Source)
+	b = appendAddress(b, m.Destination)
+	b = append(b, m.ESMClass, m.RegisteredDelivery, m.DataCoding)
+	for _, t := range m.TLVs {
+		b = appendTLV(b, t)
+	}
+	b = appendTLV(b, sms.TLV{Tag: sms.TagMessagePayload, Value: m.ShortMessage})
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at))
+	return b, nil
+}
+
 func appendCString(b []byte, s string) []byte {
 	return append(append(b, s...), 0)
 }

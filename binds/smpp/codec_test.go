@@ -2,6 +2,7 @@ package smpp
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -190,6 +191,47 @@ func TestLongUserDataTravelsAsMessagePayload(t *testing.T) {
 		if has != (n > 254) || len(payload)+len(got.ShortMessage) != n {
 			t.Errorf("%d octets: payload %v, %d + %d octets", n, has, len(payload), len(got.ShortMessage))
 		}
+	}
+}
+
+func TestDataSMCarriesItsUserDataAsMessagePayload(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, 140, 65_535} {
+		m := message(1, 1)
+		m.DataSM, m.ServiceType, m.ESMClass, m.DataCoding = true, "CMT", 0x40, 8
+		m.ShortMessage = bytes.Repeat([]byte{'x'}, n)
+		m.TLVs = []sms.TLV{{Tag: 0x1400, Value: []byte("1001")}}
+		b, err := appendDataSM([]byte("before"), 42, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = b[len("before"):]
+		f := rawPDU{binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint32(b[12:]), nil}
+		if diff := cmp.Diff(rawPDU{0x103, 0, 42, nil}, f, cmp.AllowUnexported(rawPDU{})); diff != "" || int(binary.BigEndian.Uint32(b)) != len(b) {
+			t.Errorf("header of %d octets says %d (-want +got):\n%s", len(b), binary.BigEndian.Uint32(b), diff)
+		}
+		got, err := decodeMessage(cmdDataSM, b[headerOctets:])
+		want := *m
+		want.DataSM, want.Part, want.PartsTotal, want.ShortMessage = false, 0, 0, nil
+		want.TLVs = append(want.TLVs, sms.TLV{Tag: sms.TagMessagePayload, Value: m.ShortMessage})
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%d octets: %v (-want +got):\n%s", n, err, diff)
+		}
+	}
+}
+
+func TestDataSMOfTheSpecificationOctetByOctet(t *testing.T) {
+	t.Parallel()
+	m := message(1, 1)
+	m.ShortMessage, m.DataSM = []byte("Hi"), true
+	b, err := appendDataSM(nil, 7, m)
+	want := "00000030" + "00000103" + "00000000" + "00000007" + // header
+		"00" + "0500" + "41434d4500" + // service_type, source ACME
+		"0101" + "34343737303039303031323300" + // destination 447700900123
+		"00" + "01" + "00" + // esm_class, registered_delivery, data_coding
+		"0424" + "0002" + "4869" // message_payload
+	if got := hex.EncodeToString(b); err != nil || got != want {
+		t.Errorf("%v\ngot  %s\nwant %s", err, got, want)
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	cmdEnquireLinkResp          = cmdEnquireLink | responseBit
 	cmdAlertNotification        = uint32(data.ALERT_NOTIFICATION)
 	cmdDataSM                   = uint32(data.DATA_SM)
+	cmdDataSMResp               = cmdDataSM | responseBit
 	responseBit          uint32 = 0x80000000
 )
 

@@ -65,7 +65,7 @@ func (s *Session) farewell(ctx context.Context, command, status, sequence uint32
 
 func (s *Session) handle(ctx context.Context, f frame) {
 	switch f.command {
-	case cmdSubmitSMResp:
+	case cmdSubmitSMResp, cmdDataSMResp:
 		s.complete(f, decodeMessageID(f.body))
 	case cmdGenericNack:
 		s.stats.nacks.Add(1)
@@ -106,11 +106,12 @@ func newInbound(f frame) (*Inbound, error) {
 	return &Inbound{Command: f.command, Sequence: f.sequence, Received: time.Now(), Message: m}, nil
 }
 
-// complete ends the call that a submit_sm_resp or generic_nack answers.
+// complete ends the call that a submit_sm_resp, data_sm_resp or generic_nack
+// answers. A response to another command than the call's is no answer.
 func (s *Session) complete(f frame, id string) {
 	s.mu.Lock()
 	c := s.calls.get(f.sequence)
-	if c != nil {
+	if c != nil && (f.command == c.response || f.command == cmdGenericNack) {
 		s.calls.remove(c)
 		s.notifyLocked()
 		s.mu.Unlock()
@@ -126,10 +127,15 @@ func (s *Session) complete(f frame, id string) {
 		s.deliver(c)
 		return
 	}
-	dead := s.late.take(f.sequence)
+	var dead *Call
+	if c == nil {
+		dead = s.late.take(f.sequence)
+	}
 	s.mu.Unlock()
 	switch {
-	case dead != nil && f.command == cmdSubmitSMResp:
+	case c != nil:
+		s.refuse(RefusedResponse, f)
+	case dead != nil && f.command == dead.response:
 		s.reportLate(dead, f.status, id)
 	case dead != nil:
 	case f.command == cmdGenericNack:

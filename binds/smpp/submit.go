@@ -89,7 +89,7 @@ func (s *Session) queueLocked(c *Call, m *sms.Message, now time.Duration) error 
 	c.sequence, c.sentAt, c.position = s.nextSequenceLocked(), now, s.queued
 	s.calls.add(c)
 	before := len(s.out)
-	out, err := appendSubmitSM(s.out, c.sequence, m)
+	out, err := c.encode(s.out, m)
 	if err != nil {
 		s.calls.remove(c)
 		return err

@@ -63,6 +63,9 @@ const (
 	TagSCInterfaceVersion uint16 = 0x0210
 	TagNetworkErrorCode   uint16 = 0x0423
 	TagMessagePayload     uint16 = 0x0424
+	TagSarMsgRefNum       uint16 = 0x020C
+	TagSarTotalSegments   uint16 = 0x020E
+	TagSarSegmentSeqnum   uint16 = 0x020F
 	TagMessageState       uint16 = 0x0427
 )
 

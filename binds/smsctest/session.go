@@ -17,7 +17,7 @@ func (c *conn) handle(frame []byte) error {
 		}
 	}
 	switch p.CommandID {
-	case SubmitSM:
+	case SubmitSM, DataSM:
 		return c.submit(frame)
 	case DeliverSMResp, DataSMResp:
 		if c.acct != nil {
@@ -168,7 +168,7 @@ func (c *conn) refuse(m *Submit, status uint32) {
 	m.Status, m.Answer = status, AnswerResp
 	c.b.submits = append(c.b.submits, m)
 	c.b.settled++
-	c.b.out = appendHeader(c.b.out, headerOctets, SubmitSMResp, status, m.Sequence)
+	c.b.out = appendHeader(c.b.out, headerOctets, m.response(), status, m.Sequence)
 }
 
 // answer is what a submit_sm is answered with, now or later.
@@ -192,9 +192,9 @@ func (a *answer) append(b []byte) []byte {
 		setDefault(&status, RINVCMDID)
 		return appendHeader(b, headerOctets, GenericNack, status, m.Sequence)
 	case m.Status != ROK:
-		return appendHeader(b, headerOctets, SubmitSMResp, m.Status, m.Sequence) // no body: §4.4.2
+		return appendHeader(b, headerOctets, m.response(), m.Status, m.Sequence) // no body: §4.4.2
 	}
-	b = appendHeader(b, headerOctets+len(m.MessageID)+1, SubmitSMResp, ROK, m.Sequence)
+	b = appendHeader(b, headerOctets+len(m.MessageID)+1, m.response(), ROK, m.Sequence)
 	return AppendCString(b, m.MessageID)
 }
 

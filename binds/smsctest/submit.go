@@ -22,12 +22,14 @@ const (
 	AnswerClose Answer = "close" // the connection was closed instead
 )
 
-// Submit is a submit_sm as it came, with what became of it.
+// Submit is a submit_sm, or a data_sm that stands for one, as it came, with
+// what became of it.
 type Submit struct {
 	Time     time.Time `json:"time"`
 	Bind     uint64    `json:"bind"` // Bind.ID of the connection
 	SystemID string    `json:"system_id"`
 	Sequence uint32    `json:"seq"`
+	DataSM   bool      `json:"data_sm,omitempty"` // came as data_sm
 
 	ServiceType          string `json:"service_type,omitempty"`
 	SourceTON            uint8  `json:"source_ton"`
@@ -49,8 +51,8 @@ type Submit struct {
 	TLVs                 []TLV  `json:"tlvs,omitempty"`
 
 	// Fault is what a strict SMSC would object to although the PDU could be
-	// read: both short_message and message_payload, a UDH longer than the
-	// message, left-over octets, a sequence_number of 0 or above 0x7FFFFFFF.
+	// read: both short_message and message_payload, both UDH and SAR, a UDH
+	// longer than the message, left-over octets, a sequence_number of 0 or above 0x7FFFFFFF.
 	Fault string `json:"fault,omitempty"`
 
 	Status    uint32 `json:"status"`               // as answered, or as it would have been
@@ -67,26 +69,27 @@ func parseSubmit(frame []byte) (*Submit, error) {
 	body := frame[headerOctets:]
 	c := cursor{b: body, s: string(body)}
 	m := &Submit{
-		Sequence:             binary.BigEndian.Uint32(frame[12:]),
-		Raw:                  frame,
-		ServiceType:          c.cString(),
-		SourceTON:            c.octet(),
-		SourceNPI:            c.octet(),
-		Source:               c.cString(),
-		DestTON:              c.octet(),
-		DestNPI:              c.octet(),
-		Destination:          c.cString(),
-		ESMClass:             c.octet(),
-		ProtocolID:           c.octet(),
-		PriorityFlag:         c.octet(),
-		ScheduleDeliveryTime: c.cString(),
-		ValidityPeriod:       c.cString(),
-		RegisteredDelivery:   c.octet(),
-		ReplaceIfPresent:     c.octet(),
-		DataCoding:           c.octet(),
-		SMDefaultMsgID:       c.octet(),
+		DataSM:      parseHeader(frame).CommandID == DataSM,
+		Sequence:    binary.BigEndian.Uint32(frame[12:]),
+		Raw:         frame,
+		ServiceType: c.cString(),
+		SourceTON:   c.octet(),
+		SourceNPI:   c.octet(),
+		Source:      c.cString(),
+		DestTON:     c.octet(),
+		DestNPI:     c.octet(),
+		Destination: c.cString(),
+		ESMClass:    c.octet(),
 	}
-	m.ShortMessage = c.octets(int(c.octet()))
+	if m.DataSM { // SMPP 3.4 §4.7.1
+		m.RegisteredDelivery, m.DataCoding = c.octet(), c.octet()
+	} else {
+		m.ProtocolID, m.PriorityFlag = c.octet(), c.octet()
+		m.ScheduleDeliveryTime, m.ValidityPeriod = c.cString(), c.cString()
+		m.RegisteredDelivery, m.ReplaceIfPresent = c.octet(), c.octet()
+		m.DataCoding, m.SMDefaultMsgID = c.octet(), c.octet()
+		m.ShortMessage = c.octets(int(c.octet()))
+	}
 	if c.err != nil {
 		return m, c.err
 	}
@@ -106,6 +109,9 @@ func (m *Submit) check() error {
 	if hasPayload && len(m.ShortMessage) > 0 {
 		return errors.New("both short_message and message_payload")
 	}
+	if _, sar := m.TLV(TagSarMsgRefNum); sar && m.ESMClass&0x40 != 0 {
+		return errors.New("both user data header and sar_msg_ref_num")
+	}
 	if len(m.ShortMessage) == 255 {
 		return errors.New("sm_length above 254")
 	}
@@ -120,6 +126,14 @@ func (m *Submit) check() error {
 		return errors.New("user data header longer than the message")
 	}
 	return nil
+}
+
+// response is the command that answers it.
+func (m *Submit) response() uint32 {
+	if m.DataSM {
+		return DataSMResp
+	}
+	return SubmitSMResp
 }
 
 // TLV returns the value of the first optional parameter with this tag.
@@ -184,5 +198,7 @@ func (m *Submit) key() uint64 {
 		payload, _ := m.TLV(TagMessagePayload)
 		_, _ = h.Write(payload)
 	}
+	segment, _ := m.TLV(TagSarSegmentSeqnum)
+	_, _ = h.Write(segment)
 	return h.Sum64()
 }

@@ -221,6 +221,42 @@ func TestLimitsAreEnforced(t *testing.T) {
 	})
 }
 
+func TestDataSMStandsForSubmitSM(t *testing.T) {
+	cfg := smsctest.Config{OnSubmit: func(m *smsctest.Submit) smsctest.Action {
+		if m.Destination == "447700900404" {
+			return smsctest.Action{Status: smsctest.RINVDSTADR}
+		}
+		return smsctest.Action{}
+	}}
+	bubble(t, cfg, func(t *testing.T, s *smsctest.SMSC) {
+		c := bound(t, s, smsctest.BindTransceiver, "acme")
+		data := func(seq uint32, to string) smsctest.PDU {
+			b := smsctest.AppendCString([]byte{0, 5, 0}, "ACME")
+			b = smsctest.AppendCString(append(b, 1, 1), to)
+			b = append(b, 0, 1, 0) // esm_class, registered_delivery, data_coding
+			b = smsctest.AppendTLV(b, smsctest.TagMessagePayload, []byte("hello"))
+			c.send(smsctest.PDU{CommandID: smsctest.DataSM, Sequence: seq, Body: b})
+			return c.recv()
+		}
+		p := data(2, "447700900123")
+		if p.CommandID != smsctest.DataSMResp || p.Sequence != 2 || p.Status != 0 {
+			t.Fatalf("data_sm answered with %+v", p)
+		}
+		d := c.recvDeliver()
+		c.ack(d, 0)
+		if id := cString(d.tlvs[smsctest.TagReceiptedMessageID]); id == "" || id != cString(p.Body) {
+			t.Errorf("receipt for %q, message id %q", id, cString(p.Body))
+		}
+		if p := data(3, "447700900404"); p.CommandID != smsctest.DataSMResp || p.Status != smsctest.RINVDSTADR {
+			t.Errorf("refused data_sm answered with %+v", p)
+		}
+		m := s.Submits()[0]
+		if !m.DataSM || m.Text() != "hello" || m.Destination != "447700900123" || m.RegisteredDelivery != 1 || m.Fault != "" {
+			t.Errorf("recorded %+v", m)
+		}
+	})
+}
+
 func TestRepeatedMessagesAreCounted(t *testing.T) {
 	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
 		c := bound(t, s, smsctest.BindTransceiver, "acme")
