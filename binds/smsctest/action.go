@@ -22,6 +22,7 @@ type Action struct {
 	Nack       bool   // answer with generic_nack (of Status, or ESME_RINVCMDID)
 	Duplicate  bool   // answer twice
 	Raw        []byte // sent in place of the answer
+	Body       []byte // of the response, whatever its status, in place of a message id; non-nil and empty for none
 
 	NoReceipt bool
 	// Receipts replace the one that registered_delivery and the configuration

@@ -45,6 +45,7 @@ type Config struct {
 	IDs      IDs
 	Receipts ReceiptConfig
 	Faults   Faults
+	Quirks   Quirks
 	// Magic lets destinations decide: see MagicNumbers.
 	Magic bool
 

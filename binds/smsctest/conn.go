@@ -31,8 +31,8 @@ type conn struct {
 
 	// Set by the reader at bind, before anything else can reach the conn.
 	acct *account
-	bind *Bind // fields guarded by s.mu
-	tx   bool
+	bind *Bind       // fields guarded by s.mu
+	tx   atomic.Bool // set when the bind response is out
 
 	b           burst // the reader's
 	outstanding atomic.Int64
@@ -73,12 +73,19 @@ func newConn(s *SMSC, id uint64, nc net.Conn) *conn {
 		rng:     rand.New(rand.NewPCG(uint64(s.cfg.Seed), id)),
 		flights: map[uint32]flight{},
 	}
+	if first := s.cfg.Quirks.FirstSequence; first != 0 {
+		c.seq.Store(first - 1)
+	}
 	c.cond = sync.NewCond(&c.mu)
 	return c
 }
 
-// sequence returns the next number, 1 to 0x7FFFFFFF (SMPP 3.4 §3.2).
+// sequence returns the next number, 1 to 0x7FFFFFFF (SMPP 3.4 §3.2) unless
+// the quirks say otherwise.
 func (c *conn) sequence() uint32 {
+	if c.s.cfg.Quirks.FirstSequence != 0 {
+		return c.seq.Add(1)
+	}
 	for {
 		if n := c.seq.Add(1) & 0x7FFFFFFF; n != 0 {
 			return n
@@ -214,7 +221,7 @@ func (c *conn) write() {
 		c.mu.Unlock()
 		c.wake() // a reader may wait for room
 		c.s.gate.wait(c.s.sched.stop)
-		_, err := c.nc.Write(buf)
+		err := c.writeOut(buf)
 		c.s.count(func(st *Stats) { st.Writes++ })
 		c.spare = buf[:0]
 		if err != nil {

@@ -25,7 +25,7 @@ func (c *conn) handle(frame []byte) error {
 		}
 	case EnquireLink:
 		c.b.enquiry++
-		c.b.out = appendHeader(c.b.out, headerOctets, EnquireLinkResp, ROK, p.Sequence)
+		c.b.out = c.s.cfg.Quirks.appendEnquireLinkResp(c.b.out, p.Sequence)
 	case EnquireLinkResp:
 		c.b.alive++
 	case BindReceiver, BindTransmitter, BindTransceiver:
@@ -65,20 +65,37 @@ func (c *conn) bindRequest(p PDU) error {
 	case CloseConnection:
 		return errHangUp
 	case ROK:
-		body := AppendTLV(AppendCString(nil, "smsctest"), TagSCInterfaceVersion, []byte{0x34})
-		c.b.out = PDU{CommandID: p.CommandID | respBit, Sequence: p.Sequence, Body: body}.Append(c.b.out)
-		c.flush()
-		c.bound(p.CommandID)
+		c.answerBind(p, status, func() { c.bound(p.CommandID) })
 	default:
-		c.b.out = appendHeader(c.b.out, headerOctets, p.CommandID|respBit, status, p.Sequence)
+		c.answerBind(p, status, func() {})
 	}
 	return nil
+}
+
+// answerBind sends the response, and what the quirks put before it, now or
+// later, and then calls next.
+func (c *conn) answerBind(p PDU, status uint32, next func()) {
+	q := &c.s.cfg.Quirks
+	for _, early := range q.BeforeBound {
+		c.b.out = early.Append(c.b.out)
+	}
+	p.Body = nil // of the reader's buffer
+	respond := func() {
+		c.send(q.bindResponse(p, status))
+		next()
+	}
+	c.flush()
+	if q.BindDelay > 0 {
+		c.s.sched.after(q.BindDelay, event{call: respond})
+		return
+	}
+	respond()
 }
 
 // bound begins what the simulator does on its own: deliveries and
 // enquire_link.
 func (c *conn) bound(command uint32) {
-	c.tx = command != BindReceiver
+	c.tx.Store(command != BindReceiver)
 	if command != BindTransmitter {
 		c.acct.attach(c)
 	}
@@ -107,7 +124,7 @@ func (c *conn) enquire() bool {
 
 // unbindRequest answers unbind once every scheduled submit_sm_resp is out.
 func (c *conn) unbindRequest(p PDU) {
-	c.tx = false
+	c.tx.Store(false)
 	c.flush()
 	c.s.unbound(c)
 	if c.acct != nil {
@@ -122,7 +139,7 @@ func (c *conn) unbindRequest(p PDU) {
 }
 
 func (c *conn) answerUnbindLocked() {
-	if c.unbind == nil || c.later > 0 {
+	if c.unbind == nil || c.later > 0 || c.s.cfg.Quirks.NoUnbindResp {
 		return
 	}
 	c.out = appendHeader(c.out, headerOctets, UnbindResp, ROK, c.unbind.Sequence)
@@ -141,13 +158,16 @@ func (c *conn) submit(frame []byte) error {
 		m.Fault = err.Error()
 		c.refuse(m, RINVCMDLEN)
 		return nil
-	case !c.tx:
+	case !c.tx.Load():
 		c.refuse(m, RINVBNDSTS)
 		return nil
 	}
 	m.SystemID = c.acct.systemID
 	if cfg.Window > 0 && depth > int64(cfg.Window) {
 		c.refuse(m, cfg.WindowStatus)
+		if cfg.Quirks.WindowClose {
+			return errHangUp
+		}
 		return nil
 	}
 	if cfg.Rate > 0 && !c.acct.allow(m.Time, cfg.Rate, cfg.Burst) {
@@ -185,6 +205,8 @@ type answer struct {
 func (a *answer) append(b []byte) []byte {
 	m := a.m
 	switch {
+	case a.a.Body != nil:
+		return PDU{CommandID: SubmitSMResp, Status: m.Status, Sequence: m.Sequence, Body: a.a.Body}.Append(b)
 	case a.a.Raw != nil:
 		return append(b, a.a.Raw...)
 	case a.a.Nack:
