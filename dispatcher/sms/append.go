@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -13,23 +14,23 @@ import (
 // It fails where json.Marshal does: on a malformed Meta and times outside the
 // years 0..9999.
 func (r *Result) AppendJSON(b []byte) ([]byte, error) {
-	a := appender{b: append(b, '{')}
-	a.string("id", r.ID)
-	a.string("kind", string(r.Kind))
-	a.stringIf("job_id", r.JobID)
-	a.string("producer", r.Producer)
-	a.string("route", r.Route)
-	a.time("time", r.Time)
-	a.raw("meta", r.Meta)
-	a.intIf("attempt", r.Attempt)
-	a.boolIf("possible_duplicate", r.PossibleDuplicate)
-	a.parts("parts", r.Parts)
-	a.stringIf("bind", r.Bind)
-	a.floatIf("latency_ms", r.LatencyMS)
-	a.stringIf("code", string(r.Code))
-	a.intIf("status", int(r.Status))
-	a.stringIf("status_name", r.StatusName)
-	a.stringIf("reason", r.Reason)
+	a := appender{b: b}
+	a.string(`{"id":`, r.ID)
+	a.string(`,"kind":`, string(r.Kind))
+	a.stringIf(`,"job_id":`, r.JobID)
+	a.string(`,"producer":`, r.Producer)
+	a.string(`,"route":`, r.Route)
+	a.time(`,"time":`, r.Time)
+	a.raw(`,"meta":`, r.Meta)
+	a.intIf(`,"attempt":`, r.Attempt)
+	a.trueIf(`,"possible_duplicate":true`, r.PossibleDuplicate)
+	a.parts(`,"parts":`, r.Parts)
+	a.stringIf(`,"bind":`, r.Bind)
+	a.floatIf(`,"latency_ms":`, r.LatencyMS)
+	a.stringIf(`,"code":`, string(r.Code))
+	a.intIf(`,"status":`, int(r.Status))
+	a.stringIf(`,"status_name":`, r.StatusName)
+	a.stringIf(`,"reason":`, r.Reason)
 	if r.Receipt != nil {
 		r.Receipt.append(&a)
 	}
@@ -37,61 +38,117 @@ func (r *Result) AppendJSON(b []byte) ([]byte, error) {
 }
 
 func (r *Receipt) append(a *appender) {
-	a.string("message_id", r.MessageID)
-	a.intIf("part", r.Part)
-	a.intIf("parts_total", r.PartsTotal)
-	a.string("state", string(r.State))
-	a.bool("final", r.Final)
-	a.stringIf("error_code", r.ErrorCode)
-	a.stringIf("network_error", r.NetworkError)
-	a.timeIf("submit_date", r.SubmitDate)
-	a.timeIf("done_date", r.DoneDate)
-	a.stringIf("text", r.Text)
-	a.stringIf("raw", r.Raw)
-	a.stringIf("job_state", string(r.JobState))
+	a.string(`,"message_id":`, r.MessageID)
+	a.intIf(`,"part":`, r.Part)
+	a.intIf(`,"parts_total":`, r.PartsTotal)
+	a.string(`,"state":`, string(r.State))
+	a.name(`,"final":`)
+	a.b = strconv.AppendBool(a.b, r.Final)
+	a.stringIf(`,"error_code":`, r.ErrorCode)
+	a.stringIf(`,"network_error":`, r.NetworkError)
+	a.timeIf(`,"submit_date":`, r.SubmitDate)
+	a.timeIf(`,"done_date":`, r.DoneDate)
+	a.stringIf(`,"text":`, r.Text)
+	a.stringIf(`,"raw":`, r.Raw)
+	a.stringIf(`,"job_state":`, string(r.JobState))
 }
 
-// appender writes the members of one object; methods ending in If leave
-// members with a zero value out. It keeps the first error.
+// appender writes members of objects. Names come with their quotes and what
+// separates them from what is before; methods ending in If leave members with
+// a zero value out. It keeps the first error.
 type appender struct {
 	b   []byte
 	err error
 }
 
-func (a *appender) name(name string) {
-	if last := a.b[len(a.b)-1]; last != '{' {
-		a.b = append(a.b, ',')
-	}
-	a.b = append(a.b, '"')
-	a.b = append(a.b, name...)
-	a.b = append(a.b, '"', ':')
-}
+func (a *appender) name(name string) { a.b = append(a.b, name...) }
 
 func (a *appender) string(name, s string) {
-	a.name(name)
-	for i := range len(s) {
-		if !plain(s[i]) {
-			a.marshal(s)
-			return
+	a.b = append(a.b, name...)
+	a.b = append(a.b, '"')
+	from := len(a.b)
+	a.b = append(a.b, s...)
+	if !allPlain(a.b[from:]) {
+		a.b = appendEscaped(a.b[:from], s)
+	}
+	a.b = append(a.b, '"')
+}
+
+// allPlain reports whether encoding/json writes every octet as it is. It looks
+// at eight at once: with every octet of x below 0x80, x-ones has the high bit
+// set in octets that are 0 in x, and in none when none is.
+func allPlain(b []byte) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(b) >= 8; b = b[8:] {
+		w := binary.LittleEndian.Uint64(b)
+		odd := w | (w - ' '*ones) // beyond ASCII, control characters
+		odd |= (w ^ '"'*ones) - ones
+		odd |= (w ^ '\\'*ones) - ones
+		odd |= (w ^ '&'*ones) - ones
+		odd |= ((w | 2*ones) ^ '>'*ones) - ones // '<' is '>' without that bit
+		if odd&high != 0 {
+			return false
 		}
 	}
-	a.b = append(a.b, '"')
-	a.b = append(a.b, s...)
-	a.b = append(a.b, '"')
-}
-
-// plain reports an octet that encoding/json writes as it is.
-func plain(c byte) bool {
-	return c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
-}
-
-// marshal leaves the rare cases to encoding/json.
-func (a *appender) marshal(v any) {
-	enc, err := json.Marshal(v)
-	if err != nil && a.err == nil {
-		a.err = err
+	for _, c := range b {
+		if !plain[c] {
+			return false
+		}
 	}
-	a.b = append(a.b, enc...)
+	return true
+}
+
+// plain tells the octets that encoding/json writes as they are.
+var plain = func() (table [256]bool) {
+	for c := range byte(utf8.RuneSelf) {
+		table[c] = c >= ' ' && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
+	}
+	return table
+}()
+
+// appendEscaped writes s as encoding/json does, HTML escapes included.
+func appendEscaped(b []byte, s string) []byte {
+	const hexDigits = "0123456789abcdef"
+	for i := 0; i < len(s); {
+		c := s[i]
+		if plain[c] {
+			b = append(b, c)
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			switch {
+			case r == utf8.RuneError && n == 1:
+				b = append(b, `\ufffd`...)
+			case r == '\u2028' || r == '\u2029': // line ends in JavaScript
+				b = append(b, `\u202`...)
+				b = append(b, hexDigits[r&0xF])
+			default:
+				b = append(b, s[i:i+n]...)
+			}
+			i += n
+			continue
+		}
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\b':
+			b = append(b, `\b`...)
+		case '\f':
+			b = append(b, `\f`...)
+		case '\n':
+			b = append(b, `\n`...)
+		case '\r':
+			b = append(b, `\r`...)
+		case '\t':
+			b = append(b, `\t`...)
+		default:
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xF])
+		}
+		i++
+	}
+	return b
 }
 
 func (a *appender) stringIf(name, s string) {
@@ -107,14 +164,10 @@ func (a *appender) intIf(name string, n int) {
 	}
 }
 
-func (a *appender) bool(name string, v bool) {
-	a.name(name)
-	a.b = strconv.AppendBool(a.b, v)
-}
-
-func (a *appender) boolIf(name string, v bool) {
+// trueIf writes a whole member.
+func (a *appender) trueIf(member string, v bool) {
 	if v {
-		a.bool(name, v)
+		a.name(member)
 	}
 }
 
@@ -157,16 +210,25 @@ func (a *appender) raw(name string, v json.RawMessage) {
 	}
 	a.name(name)
 	for _, c := range v {
-		if c <= ' ' || c >= utf8.RuneSelf || c == '<' || c == '>' || c == '&' {
+		if !plain[c] && c != '"' && c != '\\' || c == ' ' {
 			a.marshal(v)
 			return
 		}
 	}
-	if !json.Valid(v) {
+	if !validJSON(v) {
 		a.marshal(v)
 		return
 	}
 	a.b = append(a.b, v...)
+}
+
+// marshal leaves the rare cases to encoding/json.
+func (a *appender) marshal(v any) {
+	enc, err := json.Marshal(v)
+	if err != nil && a.err == nil {
+		a.err = err
+	}
+	a.b = append(a.b, enc...)
 }
 
 func (a *appender) parts(name string, parts []Part) {
@@ -174,17 +236,14 @@ func (a *appender) parts(name string, parts []Part) {
 		return
 	}
 	a.name(name)
+	sep := `[{"number":`
 	for i := range parts {
-		sep := byte(',')
-		if i == 0 {
-			sep = '['
-		}
-		a.b = append(a.b, sep, '{')
-		a.name("number")
+		a.name(sep)
 		a.b = strconv.AppendInt(a.b, int64(parts[i].Number), 10)
-		a.stringIf("message_id", parts[i].MessageID)
-		a.stringIf("raw_message_id", parts[i].RawMessageID)
+		a.stringIf(`,"message_id":`, parts[i].MessageID)
+		a.stringIf(`,"raw_message_id":`, parts[i].RawMessageID)
 		a.b = append(a.b, '}')
+		sep = `,{"number":`
 	}
 	a.b = append(a.b, ']')
 }

@@ -3,6 +3,7 @@ package sms_test
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ func BenchmarkDecodeJob(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, job := range map[string][]byte{"typical": []byte(typicalJob), "full": full} {
+	escaped := strings.Replace(typicalJob, "Your code", `Votre num\u00e9ro\nYour code`, 1)
+	for name, job := range map[string][]byte{"typical": []byte(typicalJob), "escaped": []byte(escaped), "full": full} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +26,14 @@ var jobFields = [...]string{
 // the defaults. It is strict: unknown and repeated fields, null, trailing data
 // and invalid UTF-8 are refused. The error is an *Error with CodeInvalid around
 // Faults that name everything wrong at once, and holds no text, payload or
-// full number. JobID may still name the job.
+// full number. JobID may still name the job. Meta is a part of data, which must
+// not be changed while the job is used.
 func DecodeJob(data []byte) (*Job, error) {
-	d := jobDecoder{job: new(Job)}
+	var room struct { // one allocation
+		job  Job
+		text string
+	}
+	d := jobDecoder{job: &room.job, text: &room.text}
 	if err := d.decode(data); err != nil {
 		return nil, err
 	}
@@ -46,33 +50,40 @@ func DecodeJob(data []byte) (*Job, error) {
 // JobID returns the id of a job that DecodeJob refused, when the bytes are a
 // JSON object with one valid id; else the empty string.
 func JobID(data []byte) string {
-	if !json.Valid(data) {
+	data = data[skipSpace(data, 0):]
+	if at(data, 0) != '{' {
 		return ""
 	}
-	start := skipSpace(data, 0)
-	if data[start] != '{' {
-		return ""
-	}
-	found := ""
-	for name, value := range members(data[start:]) {
-		if s, ok := unquote(name); !ok || s != "id" {
+	found, end := "", 0
+	for name, value := range members(data, &end) {
+		if s, ok := unquote(name); !ok || string(s) != "id" {
 			continue
 		}
 		if found != "" || value[0] != '"' {
 			return ""
 		}
 		id, ok := unquote(value)
-		if !ok || !validID(id) {
+		if !ok || !validID(string(id)) {
 			return ""
 		}
-		found = id
+		found = string(id)
+	}
+	if !endsAt(data, end) {
+		return ""
 	}
 	return found
 }
 
+// endsAt reports whether the object that ends at offset end, unless malformed,
+// is all that data holds.
+func endsAt(data []byte, end int) bool {
+	return end >= 0 && skipSpace(data, end) == len(data)
+}
+
 type jobDecoder struct {
 	job    *Job
-	seen   uint32 // bit per index in jobFields
+	text   *string // what Job.Text points to when there is one
+	seen   uint32  // bit per index in jobFields
 	faults Faults
 }
 
@@ -81,17 +92,21 @@ func (d *jobDecoder) decode(data []byte) error {
 		d.faults.add("", "must be at most %d octets, is %d", MaxJobOctets, len(data))
 		return d.faults.err(opDecode)
 	}
-	if !json.Valid(data) {
+	object := data[skipSpace(data, 0):]
+	if at(object, 0) != '{' && validJSON(object) {
+		d.faults.add("", "must be one JSON object, is %s", kindOf(object))
+		return d.faults.err(opDecode)
+	}
+	end := malformed
+	if at(object, 0) == '{' {
+		for name, value := range members(object, &end) {
+			d.member(name, value)
+		}
+	}
+	if !endsAt(object, end) {
+		d.faults = nil // of what is not JSON, its fields are nothing to speak of
 		d.faults.add("", "must be one JSON object%s", syntaxFault(data))
 		return d.faults.err(opDecode)
-	}
-	data = data[skipSpace(data, 0):]
-	if data[0] != '{' {
-		d.faults.add("", "must be one JSON object, is %s", kindOf(data))
-		return d.faults.err(opDecode)
-	}
-	for name, value := range members(data) {
-		d.member(name, value)
 	}
 	d.job.check(&d.faults)
 	return d.faults.err(opDecode)
@@ -132,11 +147,11 @@ func (d *jobDecoder) set(name string, raw []byte) {
 	j := d.job
 	switch name {
 	case "id":
-		j.ID = d.text(name, raw)
+		j.ID = d.string(name, raw)
 	case "to":
-		j.To = d.text(name, raw)
+		j.To = d.string(name, raw)
 	case "from":
-		j.From = d.choice(name, raw)
+		j.From = choice[string](d, name, raw)
 	case "from_ton":
 		j.FromTON = d.octetPtr(name, raw)
 	case "from_npi":
@@ -146,8 +161,8 @@ func (d *jobDecoder) set(name string, raw []byte) {
 	case "to_npi":
 		j.ToNPI = d.octetPtr(name, raw)
 	case "text":
-		text := d.text(name, raw)
-		j.Text = &text
+		*d.text = d.string(name, raw)
+		j.Text = d.text
 	case "data":
 		j.Data = d.base64(name, raw)
 	case "udh":
@@ -155,11 +170,11 @@ func (d *jobDecoder) set(name string, raw []byte) {
 	case "data_coding":
 		j.DataCoding = d.octetPtr(name, raw)
 	case "encoding":
-		j.Encoding = Encoding(d.choice(name, raw))
+		j.Encoding = choice(d, name, raw, encodings[:]...)
 	case "receipt":
-		j.Receipt = ReceiptMode(d.choice(name, raw))
+		j.Receipt = choice(d, name, raw, receiptModes[:]...)
 	case "delivery":
-		j.Delivery = DeliveryMode(d.choice(name, raw))
+		j.Delivery = choice(d, name, raw, deliveryModes[:]...)
 	case "expires_at":
 		j.ExpiresAt = d.time(name, raw)
 	case "validity":
@@ -171,7 +186,7 @@ func (d *jobDecoder) set(name string, raw []byte) {
 	case "flash":
 		j.Flash = d.bool(name, raw)
 	case "service_type":
-		j.ServiceType = d.text(name, raw)
+		j.ServiceType = d.string(name, raw)
 	case "protocol_id":
 		j.ProtocolID = uint8(d.integer(name, raw, math.MaxUint8))
 	case "replace_if_present":
@@ -198,9 +213,14 @@ func (d *jobDecoder) is(kind, field string, raw []byte) bool {
 	return false
 }
 
-func (d *jobDecoder) text(field string, raw []byte) string {
+func (d *jobDecoder) string(field string, raw []byte) string {
+	return string(d.octets(field, raw))
+}
+
+// octets is string without a copy: part of raw unless that has escapes.
+func (d *jobDecoder) octets(field string, raw []byte) []byte {
 	if !d.is("a string", field, raw) {
-		return ""
+		return nil
 	}
 	s, ok := unquote(raw)
 	if !ok {
@@ -210,13 +230,18 @@ func (d *jobDecoder) text(field string, raw []byte) string {
 }
 
 // choice is a text that stands for its absence when empty, and so must not be
-// empty where it is present.
-func (d *jobDecoder) choice(field string, raw []byte) string {
-	s := d.text(field, raw)
-	if s == "" {
+// empty where it is present. One of those known is not allocated.
+func choice[S ~string](d *jobDecoder, field string, raw []byte, known ...S) S {
+	s := d.octets(field, raw)
+	if len(s) == 0 {
 		d.faults.add(field, "must not be empty; leave the field out for the default")
 	}
-	return s
+	for _, k := range known {
+		if string(s) == string(k) {
+			return k
+		}
+	}
+	return S(s)
 }
 
 func (d *jobDecoder) bool(field string, raw []byte) bool {
@@ -251,7 +276,7 @@ func (d *jobDecoder) octetPtr(field string, raw []byte) *uint8 {
 
 // base64 reads RFC 4648 §4 base64 with padding and no line breaks.
 func (d *jobDecoder) base64(field string, raw []byte) []byte {
-	s := d.text(field, raw)
+	s := d.string(field, raw)
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil || strings.ContainsAny(s, "\r\n") {
 		d.faults.add(field, "must be base64 with padding and without line breaks")
@@ -263,16 +288,16 @@ func (d *jobDecoder) base64(field string, raw []byte) []byte {
 }
 
 func (d *jobDecoder) time(field string, raw []byte) time.Time {
-	s := d.text(field, raw)
+	s := d.octets(field, raw)
 	var t time.Time
-	if t.UnmarshalText([]byte(s)) != nil || t.IsZero() {
-		d.faults.add(field, "must be RFC 3339 like 2006-01-02T15:04:05Z, is %s", quote(s))
+	if t.UnmarshalText(s) != nil || t.IsZero() {
+		d.faults.add(field, "must be RFC 3339 like 2006-01-02T15:04:05Z, is %s", quote(string(s)))
 	}
 	return t
 }
 
 func (d *jobDecoder) duration(field string, raw []byte) Duration {
-	s := d.text(field, raw)
+	s := d.string(field, raw)
 	v, err := time.ParseDuration(s)
 	if err != nil || v == 0 {
 		d.faults.add(field, "must be a duration above 0 like 90m or 36h, is %s", quote(s))
@@ -284,7 +309,7 @@ func (d *jobDecoder) object(field string, raw []byte) json.RawMessage {
 	if !d.is("an object", field, raw) {
 		return nil
 	}
-	return slices.Clone(raw)
+	return raw[:len(raw):len(raw)]
 }
 
 func (d *jobDecoder) tlvs(field string, raw []byte) []JobTLV {
@@ -308,8 +333,8 @@ func (d *jobDecoder) tlv(path string, raw []byte) (tlv JobTLV) {
 	if !d.is("an object", path, raw) {
 		return tlv
 	}
-	seen := [len(tlvFields)]bool{}
-	for quoted, value := range members(raw) {
+	seen, end := [len(tlvFields)]bool{}, 0
+	for quoted, value := range members(raw, &end) {
 		i := fieldIndex(tlvFields[:], quoted)
 		if i < 0 {
 			d.faults = append(d.faults, unknownField(path+".", quoted, tlvFields[:]))
@@ -337,44 +362,10 @@ func (d *jobDecoder) tlv(path string, raw []byte) (tlv JobTLV) {
 }
 
 func (d *jobDecoder) hex(field string, raw []byte) HexBytes {
-	b, err := hex.DecodeString(d.text(field, raw))
+	b, err := hex.DecodeString(d.string(field, raw))
 	if err != nil {
 		d.faults.add(field, "must be pairs of hexadecimal digits")
 		return nil
 	}
 	return b
-}
-
-// fieldIndex finds a member's name among the known ones, -1 when it is not.
-func fieldIndex(known []string, quoted []byte) int {
-	for i, k := range known {
-		if string(quoted[1:len(quoted)-1]) == k {
-			return i
-		}
-	}
-	if !bytes.ContainsRune(quoted, '\\') {
-		return -1
-	}
-	name, _ := unquote(quoted)
-	return slices.Index(known, name)
-}
-
-// unknownField names a field that is not in the contract, unless the name looks
-// like content that went astray.
-func unknownField(path string, quoted []byte, known []string) Fault {
-	name, _ := unquote(quoted)
-	shown := name
-	if len(name) > 40 || digits(name) > maxSenderDigits || strings.ContainsFunc(name, notFieldRune) || name == "" {
-		shown = "?"
-	}
-	for _, k := range known {
-		if strings.EqualFold(k, name) {
-			return Fault{path + shown, "unknown field; did you mean " + k + "?"}
-		}
-	}
-	return Fault{path + shown, "unknown field"}
-}
-
-func notFieldRune(r rune) bool {
-	return r > '~' || !isAlnum(byte(r)) && !strings.ContainsRune("_-.$@", r)
 }

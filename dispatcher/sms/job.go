@@ -56,6 +56,8 @@ const (
 	EncodingUCS2   Encoding = "ucs2"   // UTF-16BE, data_coding 8
 )
 
+var encodings = [...]Encoding{EncodingAuto, EncodingGSM7, EncodingLatin1, EncodingUCS2}
+
 // ReceiptMode chooses registered_delivery (SMPP 3.4 §5.2.17).
 type ReceiptMode string
 
@@ -67,6 +69,8 @@ const (
 	ReceiptNone    ReceiptMode = "none"
 )
 
+var receiptModes = [...]ReceiptMode{ReceiptFinal, ReceiptFailure, ReceiptAll, ReceiptNone}
+
 // DeliveryMode says what happens to a job whose fate at the SMSC is in doubt.
 type DeliveryMode string
 
@@ -75,6 +79,8 @@ const (
 	AtLeastOnce DeliveryMode = "at_least_once" // submitted again, the result says possible_duplicate
 	AtMostOnce  DeliveryMode = "at_most_once"  // never submitted again, the result is uncertain
 )
+
+var deliveryModes = [...]DeliveryMode{AtLeastOnce, AtMostOnce}
 
 // Lane orders jobs of one route: high overtakes normal overtakes bulk.
 type Lane string

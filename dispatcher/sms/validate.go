@@ -1,7 +1,6 @@
 package sms
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -27,7 +26,7 @@ func (j *Job) Validate() error {
 	if j.Text != nil && !utf8.ValidString(*j.Text) {
 		f.add("text", "must be valid UTF-8 without unpaired surrogates")
 	}
-	if j.Meta != nil && (!json.Valid(j.Meta) || j.Meta[skipSpace(j.Meta, 0)] != '{') {
+	if j.Meta != nil && (!validJSON(j.Meta) || j.Meta[skipSpace(j.Meta, 0)] != '{') {
 		f.add("meta", "must be an object")
 	}
 	if len(j.TLVs) > maxTLVs {
@@ -56,8 +55,8 @@ func (j *Job) check(f *Faults) {
 			maxAddressDigits, maxSenderChars, MaskNumber(j.From))
 	}
 	j.checkContent(f)
-	oneOf(f, "receipt", j.Receipt, ReceiptFinal, ReceiptFailure, ReceiptAll, ReceiptNone)
-	oneOf(f, "delivery", j.Delivery, AtLeastOnce, AtMostOnce)
+	oneOf(f, "receipt", j.Receipt, receiptModes[:]...)
+	oneOf(f, "delivery", j.Delivery, deliveryModes[:]...)
 	if v := time.Duration(j.Validity); v != 0 && (v < time.Second || v > maxValidity) {
 		f.add("validity", "must be 1s..%dh (63 weeks), is %s", int(maxValidity.Hours()), v)
 	}
@@ -101,7 +100,7 @@ func (j *Job) checkContent(f *Faults) {
 	if n := len(j.UDH); n > 0 && int(j.UDH[0]) != n-1 {
 		f.add("udh", "must begin with its own length: %d octets follow the first, which says %d", n-1, j.UDH[0])
 	}
-	oneOf(f, "encoding", j.Encoding, EncodingAuto, EncodingGSM7, EncodingLatin1, EncodingUCS2)
+	oneOf(f, "encoding", j.Encoding, encodings[:]...)
 	switch {
 	case j.Flash && j.Encoding == EncodingLatin1:
 		f.add("flash", "must not be given with latin1, which has no class 0 (3GPP TS 23.038 §4)")
