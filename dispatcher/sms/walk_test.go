@@ -105,6 +105,9 @@ func FuzzAppendString(f *testing.F) {
 	for _, s := range []string{"", "a", "12345678", "1234567\"", "<b>&\\", "\x00\x1f \x7f\x80", "\b\f\n\r\t", "é\u2028\u2029\u2027", "\xe2\x80", "AAAAAAAA<"} {
 		f.Add(s)
 	}
+	for c := range 256 {
+		f.Add("123456" + string([]byte{byte(c)}) + "8")
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		want, err := json.Marshal(s)
 		if err != nil {
