@@ -89,7 +89,7 @@ func TestAnAccountThatIsBoundElsewhereWaits(t *testing.T) {
 func TestThePeersUnbindIsFollowedByAPause(t *testing.T) {
 	sim := smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action { return smsctest.Action{Delay: time.Second} }}
 	bubble(t, sim, Config{}, Deps{}, func(t *testing.T, r *rig) {
-		replies := r.reserve(t, 1).Send(t.Context(), sms.JobRef{}, parts(1, "447700900123"))
+		replies := exchange(t.Context(), r.reserve(t, 1), sms.JobRef{}, parts(1, "447700900123"))
 		synctest.Wait()
 		r.smsc.Unbind()
 		synctest.Wait()
@@ -125,8 +125,8 @@ func TestAStatusThatKillsTheSessionLeadsToANewOne(t *testing.T) {
 	}}
 	bubble(t, sim, Config{}, Deps{}, func(t *testing.T, r *rig) {
 		a, b := r.reserve(t, 1), r.reserve(t, 1)
-		ra := a.Send(t.Context(), sms.JobRef{}, parts(1, "447700900123"))
-		rb := b.Send(t.Context(), sms.JobRef{}, parts(1, "447700900124"))
+		ra := exchange(t.Context(), a, sms.JobRef{}, parts(1, "447700900123"))
+		rb := exchange(t.Context(), b, sms.JobRef{}, parts(1, "447700900124"))
 		if got := codes(slices.Collect(ra)); got[0] != sms.CodeTemporary {
 			t.Errorf("got %v", got)
 		}
@@ -145,7 +145,7 @@ func TestAStatusThatKillsTheSessionLeadsToANewOne(t *testing.T) {
 func TestDrainWaitsForOpenMessagesAndUnbinds(t *testing.T) {
 	sim := smsctest.Config{Latency: 3 * time.Second}
 	bubble(t, sim, Config{Binds: 2}, Deps{}, func(t *testing.T, r *rig) {
-		replies := r.reserve(t, 2).Send(t.Context(), sms.JobRef{}, parts(2, "447700900123"))
+		replies := exchange(t.Context(), r.reserve(t, 2), sms.JobRef{}, parts(2, "447700900123"))
 		start := time.Now()
 		go r.drain()
 		synctest.Wait()
@@ -175,7 +175,7 @@ func TestDrainIsBounded(t *testing.T) {
 		return nil, p.CommandID == smsctest.Unbind || p.CommandID == smsctest.SubmitSM
 	}}
 	bubble(t, sim, Config{DrainTimeout: 7 * time.Second}, Deps{}, func(t *testing.T, r *rig) {
-		replies := r.reserve(t, 1).Send(t.Context(), sms.JobRef{}, parts(1, "447700900123"))
+		replies := exchange(t.Context(), r.reserve(t, 1), sms.JobRef{}, parts(1, "447700900123"))
 		start := time.Now()
 		r.drain()
 		if took := time.Since(start); took != 12*time.Second {
@@ -190,7 +190,7 @@ func TestDrainIsBounded(t *testing.T) {
 func TestTheEndOfWorkEndsADrainAtOnce(t *testing.T) {
 	sim := smsctest.Config{Latency: time.Hour}
 	bubble(t, sim, Config{}, Deps{}, func(t *testing.T, r *rig) {
-		replies := r.reserve(t, 1).Send(t.Context(), sms.JobRef{}, parts(1, "447700900123"))
+		replies := exchange(t.Context(), r.reserve(t, 1), sms.JobRef{}, parts(1, "447700900123"))
 		start := time.Now()
 		go r.drain()
 		time.Sleep(time.Second)

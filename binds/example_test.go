@@ -39,11 +39,13 @@ func ExamplePool() {
 
 	<-possible
 	if r, short := pool.TryReserve(1); r != nil {
-		for reply := range r.Send(context.Background(), sms.JobRef{JobID: "otp-1"}, []*sms.Message{{
+		ctx := context.Background()
+		r.Send(ctx, sms.JobRef{JobID: "otp-1"}, []*sms.Message{{
 			Destination:  sms.Address{TON: 1, NPI: 1, Addr: "447700900123"},
 			ShortMessage: []byte("Your code is 1234"),
 			Part:         1, PartsTotal: 1,
-		}}) {
+		}})
+		for reply, ok := r.Next(ctx); ok; reply, ok = r.Next(ctx) {
 			fmt.Println(reply.Bind, reply.RawMessageID, reply.Err)
 		}
 	} else {

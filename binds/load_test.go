@@ -94,6 +94,8 @@ func BenchmarkPool(b *testing.B) {
 }
 
 func pump(b *testing.B, p *Pool, senders, n int) {
+	ctx, cancel := context.WithCancel(context.Background()) // as in a worker, all wait with the same
+	defer cancel()
 	var left atomic.Int64
 	left.Store(int64(n))
 	var wg sync.WaitGroup
@@ -105,7 +107,8 @@ func pump(b *testing.B, p *Pool, senders, n int) {
 				for r == nil {
 					r, _ = p.TryReserve(1)
 				}
-				for reply := range r.Send(context.Background(), sms.JobRef{JobID: "job"}, msgs) {
+				r.Send(ctx, sms.JobRef{JobID: "job"}, msgs)
+				for reply, ok := r.Next(ctx); ok; reply, ok = r.Next(ctx) {
 					if reply.Err != nil {
 						b.Error(reply.Err)
 					}

@@ -17,7 +17,8 @@ type Pool struct {
 	deps  Deps
 	binds []*bind
 
-	listeners atomic.Pointer[[]func()]
+	listeners    atomic.Pointer[[]func()]
+	reservations sync.Pool // of *Reservation, with nothing of their last job
 }
 
 // New returns a pool whose binds begin to live with Run.

@@ -3,8 +3,6 @@ package binds
 import (
 	"context"
 	"errors"
-	"iter"
-	"time"
 
 	"github.com/shortwire-sms/shortwire/binds/smpp"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
@@ -16,20 +14,32 @@ var (
 )
 
 // Reservation is window slots on one bind. Exactly one of Send and Release
-// must be called, once.
+// must be called, once. It is used again for other jobs, and no longer the
+// caller's after Release, or once Next has returned false.
 type Reservation struct {
 	bind    *bind
 	session *smpp.Session
 	slots   int
 
 	// What follows is Send's, and belongs to its one goroutine.
-	ref    sms.JobRef
-	msgs   []*sms.Message // not yet written
-	bursts []*smpp.Burst
-	first  [1]*smpp.Burst // room for the common case
-	done   chan *smpp.Call
-	open   int   // written and not yet come out of done
-	ended  error // why the rest of msgs cannot be written
+	burst     smpp.Burst
+	msgs      []*sms.Message // not yet written
+	open      int            // written and not yet come out of burst.Done
+	ended     error          // why the rest of msgs cannot be written
+	over      bool           // ctx ended
+	abandoned []*smpp.Call   // written, unanswered when ctx ended, and not yet told
+	kept      bool           // the session may still know calls of the burst
+}
+
+// recycle makes the reservation available to others, unless the session may
+// still refer to one of its calls.
+func (r *Reservation) recycle() {
+	if r.kept {
+		return
+	}
+	pool := r.bind.pool
+	*r = Reservation{burst: smpp.Burst{Done: r.burst.Done}}
+	pool.reservations.Put(r)
 }
 
 // reserve takes slots for a message of n parts on this bind.
@@ -47,30 +57,68 @@ func (b *bind) reserve(n, slots int) (*Reservation, Shortage) {
 	if !s.TryAcquire(slots) {
 		return nil, Shortage{Reason: ShortWindow}
 	}
-	return &Reservation{bind: b, session: s, slots: slots}, Shortage{}
+	r, ok := b.pool.reservations.Get().(*Reservation)
+	if !ok {
+		r = new(Reservation)
+	}
+	r.bind, r.session, r.slots = b, s, slots
+	return r, Shortage{}
 }
 
 // Bind returns the name of the bind.
 func (r *Reservation) Bind() string { return r.bind.name }
 
 // Release gives the slots back unused.
-func (r *Reservation) Release() { r.session.Release(r.slots) }
+func (r *Reservation) Release() {
+	r.session.Release(r.slots)
+	r.recycle()
+}
 
 // Send writes the messages of one job, at most as many as were reserved, and
-// yields one reply for each in the order of arrival. It begins at once, not
-// with the first iteration. Slots come free as replies arrive. When ctx
-// ends, or the consumer stops, messages without an answer are uncertain, and an
-// acceptance that still comes goes to Deps.Late; what was not handed to the
-// session is unavailable.
-func (r *Reservation) Send(ctx context.Context, ref sms.JobRef, msgs []*sms.Message) iter.Seq[sms.Reply] {
+// does not wait for their replies, which Next returns. Slots come free as
+// replies arrive.
+func (r *Reservation) Send(ctx context.Context, ref sms.JobRef, msgs []*sms.Message) {
 	if len(msgs) < r.slots {
 		r.session.Release(r.slots - len(msgs))
 	}
-	r.ref, r.msgs, r.done = ref, msgs, make(chan *smpp.Call, len(msgs))
+	r.msgs, r.burst.Ref = msgs, ref
+	if cap(r.burst.Done) < len(msgs) {
+		r.burst.Done = make(chan *smpp.Call, len(msgs))
+	}
 	if n := min(len(msgs), r.slots); n > 0 {
 		r.write(ctx, n)
 	}
-	return func(yield func(sms.Reply) bool) { r.replies(ctx, yield) }
+}
+
+// Next waits for the next reply, in the order of arrival. It returns false
+// when there has been one for each message, and must be called until then.
+// When ctx ends, messages without an answer are uncertain, and an acceptance
+// that still comes goes to Deps.Late; what was not handed to the session is
+// unavailable.
+func (r *Reservation) Next(ctx context.Context) (sms.Reply, bool) {
+	r.writeMore(ctx)
+	if r.open > 0 && !r.over {
+		select {
+		case c := <-r.burst.Done:
+			return r.reply(c), true
+		case <-ctx.Done():
+			r.abandon()
+		}
+	}
+	switch {
+	case len(r.abandoned) > 0:
+		c := r.abandoned[0]
+		r.abandoned = r.abandoned[1:]
+		return r.fate(c.Part, &sms.Error{Op: "submit_sm", Code: sms.CodeUncertain, Err: errAbandoned}), true
+	case r.open > 0: // answered, and on its way
+		return r.reply(<-r.burst.Done), true
+	case len(r.msgs) > 0:
+		m := r.msgs[0]
+		r.msgs = r.msgs[1:]
+		return r.fate(m.Part, r.ended), true
+	}
+	r.recycle()
+	return sms.Reply{}, false
 }
 
 // write hands the next n messages to the session. Their slots are taken.
@@ -80,38 +128,12 @@ func (r *Reservation) write(ctx context.Context, n int) {
 		r.ended = &sms.Error{Op: "submit_sm", Code: sms.CodeUnavailable, Err: errors.Join(errNotSent, err)}
 		return
 	}
-	b, err := r.session.Go(r.ref, r.msgs[:n], r.done)
-	if err != nil {
+	if err := r.session.Go(&r.burst, r.msgs[:n]); err != nil {
 		r.ended = err
 		return
 	}
-	if r.bursts == nil {
-		r.bursts = r.first[:0]
-	}
-	r.bursts = append(r.bursts, b)
 	r.msgs = r.msgs[n:]
 	r.open += n
-}
-
-func (r *Reservation) replies(ctx context.Context, yield func(sms.Reply) bool) {
-	for r.open > 0 || len(r.msgs) > 0 {
-		r.writeMore(ctx)
-		if r.open == 0 {
-			r.rest(yield)
-			return
-		}
-		select {
-		case c := <-r.done:
-			r.open--
-			if !yield(r.reply(c)) {
-				r.abandon(ctx, nil)
-				return
-			}
-		case <-ctx.Done():
-			r.abandon(ctx, yield)
-			return
-		}
-	}
 }
 
 // writeMore writes what did not fit the reservation, as far as slots are
@@ -131,55 +153,24 @@ func (r *Reservation) writeMore(ctx context.Context) {
 	}
 }
 
-// abandon ends the interest in what is still open and yields its replies. A
-// nil yield means that nobody listens: then what was accepted goes to Deps.Late.
-func (r *Reservation) abandon(ctx context.Context, yield func(sms.Reply) bool) {
-	tell := func(reply sms.Reply) {
-		if yield != nil && !yield(reply) {
-			yield = nil
-		}
-	}
-	for _, b := range r.bursts {
-		for _, c := range r.session.Abandon(b) {
-			r.open--
-			err := &sms.Error{Op: "submit_sm", Code: sms.CodeUncertain, Err: errAbandoned}
-			tell(sms.Reply{Part: c.Part, Bind: r.bind.name, Err: err})
-		}
-	}
-	// The others have been answered and are on their way.
-	for ; r.open > 0; r.open-- {
-		c := <-r.done
-		reply := r.reply(c)
-		if yield == nil && reply.Err == nil {
-			r.bind.pool.late(ctx, r.ref, sms.Accepted{Part: c.Part, PartsTotal: c.PartsTotal, RawMessageID: c.MessageID, At: time.Now()})
-		}
-		tell(reply)
-	}
-	if yield != nil {
-		r.rest(yield)
-	}
-}
-
-// rest yields unavailable for what was never written.
-func (r *Reservation) rest(yield func(sms.Reply) bool) {
-	err := r.ended
-	if err == nil {
-		err = &sms.Error{Op: "submit_sm", Code: sms.CodeUnavailable, Err: errNotSent}
-	}
-	for len(r.msgs) > 0 {
-		m := r.msgs[0]
-		r.msgs = r.msgs[1:]
-		if !yield(sms.Reply{Part: m.Part, Bind: r.bind.name, Err: err}) {
-			return
-		}
+// abandon ends the interest in what is still open, and in what was not written.
+func (r *Reservation) abandon() {
+	r.over, r.kept = true, true
+	r.abandoned = r.session.Abandon(&r.burst)
+	r.open -= len(r.abandoned)
+	if r.ended == nil {
+		r.ended = &sms.Error{Op: "submit_sm", Code: sms.CodeUnavailable, Err: errNotSent}
 	}
 }
 
 // reply turns an ended call into its reply.
 func (r *Reservation) reply(c *smpp.Call) sms.Reply {
-	reply := sms.Reply{Part: c.Part, Bind: r.bind.name, Latency: c.Latency, Err: c.Err}
+	r.open--
+	reply := r.fate(c.Part, c.Err)
+	reply.Latency = c.Latency
 	switch {
 	case c.Err != nil:
+		r.kept = true
 	case c.Status == smpp.StatusOK:
 		reply.RawMessageID = c.MessageID
 	default:
@@ -190,4 +181,8 @@ func (r *Reservation) reply(c *smpp.Call) sms.Reply {
 		}
 	}
 	return reply
+}
+
+func (r *Reservation) fate(part int, err error) sms.Reply {
+	return sms.Reply{Part: part, Bind: r.bind.name, Err: err}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -121,10 +122,22 @@ func (r *rig) reserve(t *testing.T, n int) *Reservation {
 	return res
 }
 
+// exchange sends messages at once and yields their replies.
+func exchange(ctx context.Context, res *Reservation, ref sms.JobRef, msgs []*sms.Message) iter.Seq[sms.Reply] {
+	res.Send(ctx, ref, msgs)
+	return func(yield func(sms.Reply) bool) {
+		for reply, ok := res.Next(ctx); ok; reply, ok = res.Next(ctx) {
+			if !yield(reply) {
+				panic("replies must be taken to the end")
+			}
+		}
+	}
+}
+
 // send sends a message of n parts and returns its replies.
 func (r *rig) send(t *testing.T, n int) []sms.Reply {
 	t.Helper()
-	return slices.Collect(r.reserve(t, n).Send(t.Context(), sms.JobRef{JobID: "job"}, parts(n, "447700900123")))
+	return slices.Collect(exchange(t.Context(), r.reserve(t, n), sms.JobRef{JobID: "job"}, parts(n, "447700900123")))
 }
 
 // free returns the free slots over all bound sessions.

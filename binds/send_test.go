@@ -65,7 +65,7 @@ func TestALostConnectionLeavesMessagesUncertainAndSlotsFree(t *testing.T) {
 	bubble(t, sim, Config{Window: 4}, Deps{}, func(t *testing.T, r *rig) {
 		res := r.reserve(t, 3)
 		s := res.session
-		replies := res.Send(t.Context(), sms.JobRef{}, parts(3, "447700900123"))
+		replies := exchange(t.Context(), res, sms.JobRef{}, parts(3, "447700900123"))
 		synctest.Wait()
 		r.smsc.CutConnections()
 		got := codes(slices.Collect(replies))
@@ -87,14 +87,15 @@ func TestALostConnectionLeavesMessagesUncertainAndSlotsFree(t *testing.T) {
 func TestAReservationOutlivedByItsBindIsUnavailable(t *testing.T) {
 	bubble(t, smsctest.Config{}, Config{Window: 4}, Deps{}, func(t *testing.T, r *rig) {
 		res := r.reserve(t, 3)
+		s := res.session
 		r.smsc.CutConnections()
 		synctest.Wait()
-		got := codes(slices.Collect(res.Send(t.Context(), sms.JobRef{}, parts(3, "447700900123"))))
+		got := codes(slices.Collect(exchange(t.Context(), res, sms.JobRef{}, parts(3, "447700900123"))))
 		if diff := cmp.Diff([]sms.Code{sms.CodeUnavailable, sms.CodeUnavailable, sms.CodeUnavailable}, got); diff != "" {
 			t.Errorf("codes (-want +got):\n%s", diff)
 		}
-		if res.session.Free() != 4 {
-			t.Errorf("%d slots free, want 4", res.session.Free())
+		if s.Free() != 4 {
+			t.Errorf("%d slots free, want 4", s.Free())
 		}
 	})
 }
@@ -119,7 +120,7 @@ func TestTheEndOfTheContextEndsSendAndLateAnswersAreTold(t *testing.T) {
 		defer cancel()
 		// Five parts over three slots: one answered, and one more sent in its
 		// place; three are open and one is unwritten when the context ends.
-		replies := slices.Collect(r.reserve(t, 5).Send(ctx, sms.JobRef{JobID: "job"}, parts(5, "447700900123")))
+		replies := slices.Collect(exchange(ctx, r.reserve(t, 5), sms.JobRef{JobID: "job"}, parts(5, "447700900123")))
 		want := []sms.Code{"", sms.CodeUncertain, sms.CodeUncertain, sms.CodeUncertain, sms.CodeUnavailable}
 		if diff := cmp.Diff(want, codes(replies)); diff != "" {
 			t.Errorf("codes (-want +got):\n%s", diff)
@@ -142,27 +143,12 @@ func TestTheEndOfTheContextEndsSendAndLateAnswersAreTold(t *testing.T) {
 		}
 		// With a context that has ended nothing is written at all.
 		before := r.smsc.Stats().Submits
-		if c := codes(slices.Collect(r.reserve(t, 1).Send(ctx, sms.JobRef{}, parts(1, "447700900123")))); c[0] != sms.CodeUnavailable {
+		if c := codes(slices.Collect(exchange(ctx, r.reserve(t, 1), sms.JobRef{}, parts(1, "447700900123")))); c[0] != sms.CodeUnavailable {
 			t.Errorf("got %v", c)
 		}
 		synctest.Wait()
 		if after := r.smsc.Stats().Submits; after != before || r.free() != 3 {
 			t.Errorf("%d written, %d slots free", after-before, r.free())
-		}
-	})
-}
-
-func TestAConsumerThatStopsLosesNoAcceptance(t *testing.T) {
-	late := make(chan sms.Accepted, 8)
-	deps := Deps{Late: func(_ context.Context, _ sms.JobRef, a sms.Accepted) { late <- a }}
-	bubble(t, smsctest.Config{Latency: time.Second}, Config{}, deps, func(t *testing.T, r *rig) {
-		for range r.reserve(t, 3).Send(t.Context(), sms.JobRef{}, parts(3, "447700900123")) {
-			break
-		}
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if len(late) != 2 || r.free() != 10 {
-			t.Errorf("%d late, %d slots free", len(late), r.free())
 		}
 	})
 }
@@ -187,12 +173,12 @@ func TestMoreMessagesThanSlotsGoOneAfterTheOther(t *testing.T) {
 
 func TestFewerMessagesThanReservedGiveTheRestBack(t *testing.T) {
 	bubble(t, smsctest.Config{Latency: time.Second}, Config{Window: 10}, Deps{}, func(t *testing.T, r *rig) {
-		replies := r.reserve(t, 5).Send(t.Context(), sms.JobRef{}, parts(2, "447700900123"))
+		replies := exchange(t.Context(), r.reserve(t, 5), sms.JobRef{}, parts(2, "447700900123"))
 		if r.free() != 8 {
 			t.Errorf("%d slots free, want 8", r.free())
 		}
 		_ = slices.Collect(replies)
-		if got := slices.Collect(r.reserve(t, 5).Send(t.Context(), sms.JobRef{}, nil)); len(got) != 0 || r.free() != 10 {
+		if got := slices.Collect(exchange(t.Context(), r.reserve(t, 5), sms.JobRef{}, nil)); len(got) != 0 || r.free() != 10 {
 			t.Errorf("%d replies to nothing, %d slots free", len(got), r.free())
 		}
 	})
@@ -205,7 +191,7 @@ func TestReservationsGoWhereMostSlotsAreFree(t *testing.T) {
 		for range 12 {
 			res := r.reserve(t, 1)
 			on[res.Bind()]++
-			open = append(open, res.Send(t.Context(), sms.JobRef{}, parts(1, "447700900123")))
+			open = append(open, exchange(t.Context(), res, sms.JobRef{}, parts(1, "447700900123")))
 		}
 		if diff := cmp.Diff(map[string]int{"acme/1": 4, "acme/2": 4, "acme/3": 4}, on); diff != "" {
 			t.Errorf("reservations (-want +got):\n%s", diff)

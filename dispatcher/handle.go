@@ -168,7 +168,8 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 	hands := d.hands[laneIndex(a.del.Origin().Lane)]
 	hands.away()
 	answered := false
-	for reply := range turn.Send(work, a.ref, a.todo[:min(len(a.todo), d.perTurn)]) {
+	turn.Send(work, a.ref, a.todo[:min(len(a.todo), d.perTurn)])
+	for reply, ok := turn.Next(work); ok; reply, ok = turn.Next(work) {
 		if !answered {
 			hands.back()
 			answered = true

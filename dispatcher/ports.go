@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"context"
-	"iter"
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
@@ -96,13 +95,17 @@ type Binds interface {
 	Notify(func())
 }
 
-// Reservation is n free window slots on one bind.
+// Reservation is n free window slots on one bind. It is no longer the
+// caller's after Release, or once Next has returned false.
 type Reservation interface {
-	// Send writes the messages, at most n, and yields one reply for each in
-	// the order of arrival. Slots come free as replies arrive.
-	// When ctx ends the unanswered ones are uncertain, the unwritten ones
-	// unavailable. ref travels along for answers that come after their timeout.
-	Send(ctx context.Context, ref sms.JobRef, msgs []*sms.Message) iter.Seq[sms.Reply]
+	// Send writes the messages, at most n, without waiting for replies. ref
+	// travels along for answers that come after their timeout.
+	Send(ctx context.Context, ref sms.JobRef, msgs []*sms.Message)
+	// Next waits for the next reply, in the order of arrival, and returns false
+	// when each message has had one; it must be called until then. Slots come
+	// free as replies arrive. When ctx ends the unanswered messages are
+	// uncertain, the unwritten ones unavailable.
+	Next(ctx context.Context) (sms.Reply, bool)
 	// Release gives the slots back unused. Not after Send.
 	Release()
 }

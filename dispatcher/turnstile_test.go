@@ -3,7 +3,6 @@ package dispatcher
 import (
 	"context"
 	"errors"
-	"iter"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -46,9 +45,9 @@ func (h *held) Release() {
 	h.slots.notify()
 }
 
-func (h *held) Send(context.Context, sms.JobRef, []*sms.Message) iter.Seq[sms.Reply] {
-	panic("not used here")
-}
+func (h *held) Send(context.Context, sms.JobRef, []*sms.Message) { panic("not used here") }
+
+func (h *held) Next(context.Context) (sms.Reply, bool) { panic("not used here") }
 
 // tokens is a Limiter over x/time/rate; nil means unlimited.
 type tokens struct{ l *rate.Limiter }

@@ -118,7 +118,14 @@ func (r *poolRig) send(t *testing.T, to, body string, enc sms.Encoding, ref uint
 	}
 	res := r.reserve(t, len(msgs))
 	out := make(chan []sms.Reply, 1)
-	go func() { out <- slices.Collect(res.Send(t.Context(), sms.JobRef{JobID: body, Route: "acme"}, msgs)) }()
+	go func() {
+		res.Send(t.Context(), sms.JobRef{JobID: body, Route: "acme"}, msgs)
+		var replies []sms.Reply
+		for reply, ok := res.Next(t.Context()); ok; reply, ok = res.Next(t.Context()) {
+			replies = append(replies, reply)
+		}
+		out <- replies
+	}()
 	return out
 }
 

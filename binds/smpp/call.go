@@ -22,6 +22,7 @@ type Call struct {
 	Err error
 
 	burst     *Burst
+	sibling   *Call // the next call of the burst
 	sequence  uint32
 	response  uint32        // command id that answers it, beside generic_nack
 	position  uint64        // offset of the PDU in all that the session writes
@@ -32,27 +33,36 @@ type Call struct {
 	abandoned bool          // guarded by Session.mu; nobody reads done any more
 }
 
-// Burst is the calls of one Go: messages of one job that travel together.
+// Burst is the calls of one job: messages that travel together. Ref and Done
+// are to be set before the first Go and left alone after it. A burst whose
+// calls have all come out of Done without Err is forgotten by its session, so
+// that its memory may be used again.
 type Burst struct {
-	Calls []Call // in the order of the messages
+	Ref sms.JobRef
+	// Done gets each call at its end. It needs room for all that are to come out of it.
+	Done chan *Call
 
-	ref  sms.JobRef
-	done chan<- *Call
-	one  [1]Call // room for the common case
+	first, last *Call // in the order of the messages, linked by sibling
+	one         [1]Call
 }
 
-func newBurst(ref sms.JobRef, msgs []*sms.Message, done chan<- *Call) *Burst {
-	b := &Burst{ref: ref, done: done}
-	if len(msgs) == 1 {
-		b.Calls = b.one[:]
-	} else {
-		b.Calls = make([]Call, len(msgs))
+// add makes calls for further messages of the burst.
+func (b *Burst) add(msgs []*sms.Message) []Call {
+	calls := b.one[:]
+	if b.first != nil || len(msgs) > 1 {
+		calls = make([]Call, len(msgs))
 	}
 	for i, m := range msgs {
-		b.Calls[i].burst = b
-		b.Calls[i].Part, b.Calls[i].PartsTotal = m.Part, m.PartsTotal
+		c := &calls[i]
+		c.burst, c.Part, c.PartsTotal = b, m.Part, m.PartsTotal
+		if b.last == nil {
+			b.first = c
+		} else {
+			b.last.sibling = c
+		}
+		b.last = c
 	}
-	return b
+	return calls
 }
 
 // encode appends the request of the call and settles what may answer it.

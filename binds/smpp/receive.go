@@ -149,7 +149,7 @@ func (s *Session) complete(f frame, id string) {
 func (s *Session) reportLate(c *Call, status uint32, id string) {
 	s.stats.late.Add(1)
 	if status == StatusOK && s.cfg.Late != nil {
-		s.cfg.Late(c.burst.ref, sms.Accepted{Part: c.Part, PartsTotal: c.PartsTotal, RawMessageID: id, At: time.Now()})
+		s.cfg.Late(c.burst.Ref, sms.Accepted{Part: c.Part, PartsTotal: c.PartsTotal, RawMessageID: id, At: time.Now()})
 	}
 }
 

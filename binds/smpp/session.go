@@ -261,10 +261,10 @@ func unavailable(cause error) *sms.Error {
 }
 
 // deliver hands an ended call to whoever waits for it and frees its slot.
-// c has left the table.
+// c has left the table, and is the receiver's from here on.
 func (s *Session) deliver(c *Call) {
 	if !c.abandoned {
-		c.burst.done <- c
+		c.burst.Done <- c
 	}
 	s.win.give(1)
 }

@@ -197,8 +197,8 @@ func TestAbandonedCallsKeepTheirSlotUntilTheAnswer(t *testing.T) {
 		if !r.TryAcquire(2) {
 			t.Fatal("no slots")
 		}
-		b, err := r.Go(sms.JobRef{JobID: "j"}, []*sms.Message{message(1, 2), message(2, 2)}, done)
-		if err != nil {
+		b := &Burst{Ref: sms.JobRef{JobID: "j"}, Done: done}
+		if err := r.Go(b, []*sms.Message{message(1, 2), message(2, 2)}); err != nil {
 			t.Fatal(err)
 		}
 		p1, p2 := r.peer.want(cmdSubmitSM), r.peer.want(cmdSubmitSM)
@@ -236,7 +236,7 @@ func TestPartsHaveTheirOwnSequenceAndKeepTheOrderOfTLVs(t *testing.T) {
 		if !r.TryAcquire(3) {
 			t.Fatal("no slots")
 		}
-		if _, err := r.Go(sms.JobRef{}, msgs, make(chan *Call, 3)); err != nil {
+		if err := r.Go(&Burst{Done: make(chan *Call, 3)}, msgs); err != nil {
 			t.Fatal(err)
 		}
 		seen := map[uint32]bool{}
@@ -290,7 +290,7 @@ func TestWhatCannotBeEncodedIsInvalidAndItsNeighboursGo(t *testing.T) {
 		if !r.TryAcquire(3) {
 			t.Fatal("no slots")
 		}
-		if _, err := r.Go(sms.JobRef{}, []*sms.Message{message(1, 3), bad, message(3, 3)}, done); err != nil {
+		if err := r.Go(&Burst{Done: done}, []*sms.Message{message(1, 3), bad, message(3, 3)}); err != nil {
 			t.Fatal(err)
 		}
 		if c := <-done; c.Part != 2 || code(c.Err) != sms.CodeInvalid {
@@ -316,7 +316,7 @@ func TestGoAfterTheEndIsUnavailableAndGivesItsSlotBack(t *testing.T) {
 		}
 		r.stop()
 		<-r.done
-		_, err := r.Go(sms.JobRef{}, []*sms.Message{message(1, 1)}, make(chan *Call, 1))
+		err := r.Go(&Burst{Done: make(chan *Call, 1)}, []*sms.Message{message(1, 1)})
 		if code(err) != sms.CodeUnavailable || r.Free() != r.Window() {
 			t.Errorf("Go: %v, %d free", err, r.Free())
 		}
@@ -346,7 +346,7 @@ func TestAPeerThatDoesNotReadEndsTheSession(t *testing.T) {
 			if err := s.Acquire(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Go(sms.JobRef{}, []*sms.Message{message(1, 1)}, done); err != nil {
+			if err := s.Go(&Burst{Done: done}, []*sms.Message{message(1, 1)}); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()

@@ -46,16 +46,16 @@ func (s *Session) Free() int { return int(s.win.free.Load()) }
 // Window returns the size of the window.
 func (s *Session) Window() int { return s.cfg.Window }
 
-// Go sends messages of one job and returns without waiting. The caller has
+// Go sends messages of one burst and returns without waiting. The caller has
 // acquired a slot for each; Go takes them over, also when it fails. Each call
-// comes out of done exactly once, unless Go fails (nothing was sent, the error
-// says unavailable) or the burst is abandoned. done must have room for all
-// calls that are to come out of it. msgs may be reused when Go returns.
-func (s *Session) Go(ref sms.JobRef, msgs []*sms.Message, done chan<- *Call) (*Burst, error) {
-	if cap(done) < len(msgs) {
+// comes out of b.Done exactly once, unless Go fails (nothing was sent, the
+// error says unavailable) or the burst is abandoned. msgs may be reused when
+// Go returns.
+func (s *Session) Go(b *Burst, msgs []*sms.Message) error {
+	if cap(b.Done) < len(msgs) {
 		panic("smpp: done channel has no room for the calls")
 	}
-	b := newBurst(ref, msgs, done)
+	calls := b.add(msgs)
 	var refused []*Call
 	now := s.clock.now()
 
@@ -63,14 +63,14 @@ func (s *Session) Go(ref sms.JobRef, msgs []*sms.Message, done chan<- *Call) (*B
 	if s.state != stateBound {
 		s.mu.Unlock()
 		s.win.give(len(msgs))
-		return nil, unavailable(ErrNotBound)
+		return unavailable(ErrNotBound)
 	}
 	if s.calls.n+len(msgs) > s.cfg.Window {
 		s.mu.Unlock()
 		panic("smpp: Go without Acquire")
 	}
 	for i, m := range msgs {
-		c := &b.Calls[i]
+		c := &calls[i]
 		if err := s.queueLocked(c, m, now); err != nil {
 			c.Err = &sms.Error{Op: "submit_sm", Code: sms.CodeInvalid, Err: err}
 			refused = append(refused, c)
@@ -80,7 +80,7 @@ func (s *Session) Go(ref sms.JobRef, msgs []*sms.Message, done chan<- *Call) (*B
 	for _, c := range refused {
 		s.deliver(c)
 	}
-	return b, nil
+	return nil
 }
 
 // queueLocked registers the call and only then encodes it: nothing can answer
@@ -101,15 +101,15 @@ func (s *Session) queueLocked(c *Call, m *sms.Message, now time.Duration) error 
 }
 
 // Abandon ends a caller's interest in a burst. It returns the calls that were
-// still unanswered: they will not come out of done, keep their slots until
+// still unanswered: they will not come out of b.Done, keep their slots until
 // they are answered or time out, and an acceptance goes to Config.Late. All
-// other calls come, or came, out of done.
+// other calls come, or came, out of b.Done.
 func (s *Session) Abandon(b *Burst) []*Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var open []*Call
-	for i := range b.Calls {
-		if c := &b.Calls[i]; c.pending && !c.abandoned {
+	for c := b.first; c != nil; c = c.sibling {
+		if c.pending && !c.abandoned {
 			c.abandoned = true
 			open = append(open, c)
 		}
