@@ -31,6 +31,8 @@ type Config struct {
 	Binds  int // default 1
 	Window int // unanswered submit_sm for each bind, 1..10000. Default 10
 
+	Status Overrides // classes of command_status that are this SMSC's own. Default none
+
 	EnquireLink     time.Duration // silence before enquire_link. Default 30s
 	ResponseTimeout time.Duration // submit_sm to its response. Default 60s
 	BindTimeout     time.Duration // bind request to its response. Default 30s

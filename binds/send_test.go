@@ -44,7 +44,7 @@ func TestAStatusBecomesACode(t *testing.T) {
 			0x0B:  {Op: "submit_sm", Code: sms.CodeRejected, Status: 0x0B, StatusName: "ESME_RINVDSTADR"},
 			0x101: {Op: "submit_sm", Code: sms.CodeAccount, Status: 0x101, StatusName: "ESME_RPROHIBITED"},
 			0x08:  {Op: "submit_sm", Code: sms.CodeTemporary, Status: 0x08, StatusName: "ESME_RSYSERR", RetryAfter: time.Second},
-			0x1D:  {Op: "submit_sm", Code: sms.CodeTemporary, Status: 0x1D, StatusName: "reserved", RetryAfter: time.Second},
+			0x1D:  {Op: "submit_sm", Code: sms.CodeTemporary, Status: 0x1D, StatusName: "reserved", RetryAfter: time.Second, Tries: 2},
 			0x432: {Op: "submit_sm", Code: sms.CodeRejected, Status: 0x432, StatusName: "vendor_specific"},
 		} {
 			status = s

@@ -11,25 +11,29 @@ type Class uint8
 
 // Classes.
 const (
-	ClassOK       Class = iota // accepted
-	ClassThrottle              // slow the route down, then retry
-	ClassRetry                 // retry later, on any bind
-	ClassMessage               // refused for good: this message
-	ClassAccount               // refused for good: every message of this account, until somebody acts
-	ClassSession               // the session is not in a state to submit: bind anew, then retry
+	ClassOK        Class = iota // accepted
+	ClassThrottle               // too fast: slow the route down, then retry
+	ClassRetry                  // retry later, on any bind
+	ClassRetryOnce              // the same, but a second refusal is final
+	ClassMessage                // refused for good: this message
+	ClassAccount                // refused until somebody acts: every message of this account
+	ClassSession                // the session is not in a state to submit: bind anew, then retry
 )
 
-// String returns the class's name, safe as a metric label.
+// String returns the class's name, as configuration and documents write it,
+// safe as a metric label.
 func (c Class) String() string {
 	switch c {
 	case ClassOK:
-		return "ok"
+		return "success"
 	case ClassThrottle:
 		return "throttle"
 	case ClassRetry:
 		return "retry"
+	case ClassRetryOnce:
+		return "retry_once"
 	case ClassMessage:
-		return "message"
+		return "permanent"
 	case ClassAccount:
 		return "account"
 	case ClassSession:
@@ -47,11 +51,29 @@ func (c Class) Code() sms.Code {
 		return sms.CodeRejected
 	case ClassAccount:
 		return sms.CodeAccount
-	case ClassRetry, ClassSession:
+	case ClassRetry, ClassRetryOnce, ClassSession:
 		// The SMSC answered that it does not have the message: never uncertain.
 		return sms.CodeTemporary
 	}
 	return ""
+}
+
+// retry is the earliest useful retry of a status that has no time of its own;
+// 0 leaves it to the caller's back-off.
+func (c Class) retry() time.Duration {
+	switch c {
+	case ClassThrottle, ClassRetry, ClassRetryOnce, ClassSession:
+		return time.Second
+	}
+	return 0
+}
+
+// tries is how many attempts there are in all; 0 leaves it to the caller.
+func (c Class) tries() int {
+	if c == ClassRetryOnce {
+		return 2
+	}
+	return 0
 }
 
 // Ranges of command_status (SMPP 3.4 §5.1.3, 5.0 §4.7.6).
@@ -60,132 +82,55 @@ const (
 	lastVendorStatus  = 0x4FF
 )
 
-// Values that the supervision of binds looks at.
-const (
-	statusInvCmdID    = 0x03
-	statusAlreadyBnd  = 0x05
-	statusBindFail    = 0x0D
-	statusInvPassword = 0x0E
-	statusInvSystemID = 0x0F
-	statusInvSysType  = 0x53
-)
-
-// status is one row of the table.
-type status struct {
-	name  string
-	class Class
-	retry time.Duration // earliest useful retry; 0 leaves it to the caller's back-off
-}
-
-// statuses is SMPP 3.4 §5.1.3 and 5.0 §4.7.6, with the aliases that some
-// SMSCs use (0x16, 0x4A..0x4E). The classes follow what operators were seen
-// to mean. ESME_RINVCMDLEN and ESME_RINVCMDID name our sequence number, so the
-// stream is in step and the fault is the message's.
-var statuses = map[uint32]status{
-	0x00:  {"ESME_ROK", ClassOK, 0},
-	0x01:  {"ESME_RINVMSGLEN", ClassMessage, 0},
-	0x02:  {"ESME_RINVCMDLEN", ClassMessage, 0},
-	0x03:  {"ESME_RINVCMDID", ClassMessage, 0},
-	0x04:  {"ESME_RINVBNDSTS", ClassSession, time.Second},
-	0x05:  {"ESME_RALYBND", ClassSession, time.Second},
-	0x06:  {"ESME_RINVPRTFLG", ClassMessage, 0},
-	0x07:  {"ESME_RINVREGDLVFLG", ClassMessage, 0},
-	0x08:  {"ESME_RSYSERR", ClassRetry, time.Second},
-	0x0A:  {"ESME_RINVSRCADR", ClassMessage, 0},
-	0x0B:  {"ESME_RINVDSTADR", ClassMessage, 0},
-	0x0C:  {"ESME_RINVMSGID", ClassMessage, 0},
-	0x0D:  {"ESME_RBINDFAIL", ClassSession, time.Second},
-	0x0E:  {"ESME_RINVPASWD", ClassSession, time.Second},
-	0x0F:  {"ESME_RINVSYSID", ClassSession, time.Second},
-	0x11:  {"ESME_RCANCELFAIL", ClassMessage, 0},
-	0x13:  {"ESME_RREPLACEFAIL", ClassMessage, 0},
-	0x14:  {"ESME_RMSGQFUL", ClassThrottle, 5 * time.Second},
-	0x15:  {"ESME_RINVSERTYP", ClassMessage, 0},
-	0x16:  {"ESME_RINVSERTYP", ClassMessage, 0},
-	0x33:  {"ESME_RINVNUMDESTS", ClassMessage, 0},
-	0x34:  {"ESME_RINVDLNAME", ClassMessage, 0},
-	0x40:  {"ESME_RINVDESTFLAG", ClassMessage, 0},
-	0x42:  {"ESME_RINVSUBREP", ClassMessage, 0},
-	0x43:  {"ESME_RINVESMCLASS", ClassMessage, 0},
-	0x44:  {"ESME_RCNTSUBDL", ClassMessage, 0},
-	0x45:  {"ESME_RSUBMITFAIL", ClassRetry, time.Second}, // also "window exceeded"
-	0x48:  {"ESME_RINVSRCTON", ClassMessage, 0},
-	0x49:  {"ESME_RINVSRCNPI", ClassMessage, 0},
-	0x4A:  {"ESME_RINVDSTTON", ClassMessage, 0},
-	0x4B:  {"ESME_RINVDSTNPI", ClassMessage, 0},
-	0x4D:  {"ESME_RINVSYSTYP", ClassMessage, 0},
-	0x4E:  {"ESME_RINVREPFLAG", ClassMessage, 0},
-	0x50:  {"ESME_RINVDSTTON", ClassMessage, 0},
-	0x51:  {"ESME_RINVDSTNPI", ClassMessage, 0},
-	0x53:  {"ESME_RINVSYSTYP", ClassMessage, 0},
-	0x54:  {"ESME_RINVREPFLAG", ClassMessage, 0},
-	0x55:  {"ESME_RINVNUMMSGS", ClassMessage, 0},
-	0x58:  {"ESME_RTHROTTLED", ClassThrottle, time.Second},
-	0x61:  {"ESME_RINVSCHED", ClassMessage, 0},
-	0x62:  {"ESME_RINVEXPIRY", ClassMessage, 0},
-	0x63:  {"ESME_RINVDFTMSGID", ClassMessage, 0},
-	0x64:  {"ESME_RX_T_APPN", ClassRetry, 5 * time.Second},
-	0x65:  {"ESME_RX_P_APPN", ClassMessage, 0},
-	0x66:  {"ESME_RX_R_APPN", ClassMessage, 0},
-	0x67:  {"ESME_RQUERYFAIL", ClassMessage, 0},
-	0xC0:  {"ESME_RINVTLVSTREAM", ClassMessage, 0},
-	0xC1:  {"ESME_RTLVNOTALLWD", ClassMessage, 0},
-	0xC2:  {"ESME_RINVTLVLEN", ClassMessage, 0},
-	0xC3:  {"ESME_RMISSINGTLV", ClassMessage, 0},
-	0xC4:  {"ESME_RINVTLVVAL", ClassMessage, 0},
-	0xFE:  {"ESME_RDELIVERYFAILURE", ClassMessage, 0},
-	0xFF:  {"ESME_RUNKNOWNERR", ClassRetry, time.Second},
-	0x100: {"ESME_RSERTYPUNAUTH", ClassAccount, 0},
-	0x101: {"ESME_RPROHIBITED", ClassAccount, 0},
-	0x102: {"ESME_RSERTYPUNAVAIL", ClassThrottle, 5 * time.Second},
-	0x103: {"ESME_RSERTYPDENIED", ClassAccount, 0},
-	0x104: {"ESME_RINVDCS", ClassMessage, 0},
-	0x105: {"ESME_RINVSRCADDRSUBUNIT", ClassMessage, 0},
-	0x106: {"ESME_RINVDSTADDRSUBUNIT", ClassMessage, 0},
-	0x107: {"ESME_RINVBCASTFREQINT", ClassMessage, 0},
-	0x108: {"ESME_RINVBCASTALIAS_NAME", ClassMessage, 0},
-	0x109: {"ESME_RINVBCASTAREAFMT", ClassMessage, 0},
-	0x10A: {"ESME_RINVNUMBCAST_AREAS", ClassMessage, 0},
-	0x10B: {"ESME_RINVBCASTCNTTYPE", ClassMessage, 0},
-	0x10C: {"ESME_RINVBCASTMSGCLASS", ClassMessage, 0},
-	0x10D: {"ESME_RBCASTFAIL", ClassMessage, 0},
-	0x10E: {"ESME_RBCASTQUERYFAIL", ClassMessage, 0},
-	0x10F: {"ESME_RBCASTCANCELFAIL", ClassMessage, 0},
-	0x110: {"ESME_RINVBCAST_REP", ClassMessage, 0},
-	0x111: {"ESME_RINVBCASTSRVGRP", ClassMessage, 0},
-	0x112: {"ESME_RINVBCASTCHANIND", ClassMessage, 0},
-}
-
-// lookup returns the row of a command_status. Values without one have the
-// class of their range: reserved values below the vendors' may pass, vendors'
-// own and everything above are taken as final until a route says otherwise.
-func lookup(code uint32) status {
+// row returns the row of a command_status. Values without one have the class
+// of their range: reserved values below the vendors' may pass once, vendors' own
+// and everything above are final until a route says otherwise.
+func row(code uint32) status {
 	if s, ok := statuses[code]; ok {
 		return s
 	}
 	switch {
 	case code < firstVendorStatus:
-		return status{"reserved", ClassRetry, time.Second}
+		return status{"reserved", ClassRetryOnce, 0, "not in the specification"}
 	case code <= lastVendorStatus:
-		return status{"vendor_specific", ClassMessage, 0}
+		return status{"vendor_specific", ClassMessage, 0, "this SMSC's own: see its manual, and give it a class under status"}
 	default:
-		return status{"reserved", ClassMessage, 0}
+		return status{"reserved", ClassMessage, 0, "not in the specification"}
 	}
 }
 
-// Classify returns the class of a command_status in a submit_sm_resp.
-func Classify(code uint32) Class { return lookup(code).class }
+// Overrides are the classes that a route gives command_status values of its
+// own. The zero value is the standard table.
+type Overrides map[uint32]Class
+
+// Classify returns the class of a command_status in a submit_sm_resp on this route.
+func (o Overrides) Classify(code uint32) Class {
+	if c, ok := o[code]; ok {
+		return c
+	}
+	return row(code).class
+}
+
+// Error returns the error that a command_status other than ESME_ROK means for
+// the operation op on this route.
+func (o Overrides) Error(op string, code uint32) *sms.Error {
+	s := row(code)
+	class, retry := o.Classify(code), s.retry
+	if class != s.class || retry == 0 {
+		retry = class.retry()
+	}
+	return &sms.Error{Op: op, Code: class.Code(), Status: code, StatusName: s.name, RetryAfter: retry, Tries: class.tries()}
+}
+
+// Classify returns the class of a command_status by the standard table.
+func Classify(code uint32) Class { return Overrides(nil).Classify(code) }
 
 // Name returns the name of a command_status, "ESME_RTHROTTLED", or the name of
 // its range: "reserved", "vendor_specific".
-func Name(code uint32) string { return lookup(code).name }
+func Name(code uint32) string { return row(code).name }
 
-// StatusError returns the error that a command_status other than ESME_ROK
-// means for the operation op.
-func StatusError(op string, code uint32) *sms.Error {
-	s := lookup(code)
-	return &sms.Error{Op: op, Code: s.class.Code(), Status: code, StatusName: s.name, RetryAfter: s.retry}
-}
+// Meaning says in a few words what a command_status means.
+func Meaning(code uint32) string { return row(code).meaning }
 
 // refusal says how a refused bind is to be taken.
 type refusal uint8
@@ -196,11 +141,40 @@ const (
 	refusedCredential                // nothing will change until somebody acts; hot retries get addresses banned
 )
 
-func classifyBind(code uint32) refusal {
+// String returns what documents say of it.
+func (r refusal) String() string {
+	switch r {
+	case refusedAlready:
+		return "already bound"
+	case refusedCredential:
+		return "refused"
+	}
+	return "back off"
+}
+
+// Values that the supervision of binds looks at.
+const (
+	statusInvCmdID    = 0x03
+	statusAlreadyBnd  = 0x05
+	statusBindFail    = 0x0D
+	statusInvPassword = 0x0E
+	statusInvSystemID = 0x0F
+	statusInvSysType  = 0x53
+	statusInvSysType2 = 0x4D // the same, at some SMSCs
+)
+
+// classifyBind says how a bind refused with a command_status is to be taken.
+func (o Overrides) classifyBind(code uint32) refusal {
+	if class, ok := o[code]; ok {
+		if class == ClassAccount || class == ClassMessage {
+			return refusedCredential
+		}
+		return refusedForNow
+	}
 	switch code {
 	case statusAlreadyBnd:
 		return refusedAlready
-	case statusInvCmdID, statusBindFail, statusInvPassword, statusInvSystemID, statusInvSysType:
+	case statusInvCmdID, statusBindFail, statusInvPassword, statusInvSystemID, statusInvSysType, statusInvSysType2:
 		// ESME_RINVCMDID and ESME_RBINDFAIL have been seen for bad credentials.
 		return refusedCredential
 	}
@@ -209,3 +183,9 @@ func classifyBind(code uint32) refusal {
 	}
 	return refusedForNow
 }
+
+// classifyBind is Overrides.classifyBind by the standard table.
+func classifyBind(code uint32) refusal { return Overrides(nil).classifyBind(code) }
+
+// StatusError is Overrides.Error by the standard table.
+func StatusError(op string, code uint32) *sms.Error { return Overrides(nil).Error(op, code) }

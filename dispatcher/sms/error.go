@@ -16,7 +16,7 @@ type Code string
 const (
 	CodeInvalid     Code = "invalid"     // the job itself is wrong: malformed, a field out of range, text that cannot be sent
 	CodeRejected    Code = "rejected"    // the SMSC refuses this message for good
-	CodeAccount     Code = "account"     // the SMSC refuses the account: credentials, credit, permissions
+	CodeAccount     Code = "account"     // the SMSC refuses the account: credentials, credit, permissions; retried
 	CodeThrottled   Code = "throttled"   // the SMSC asks to slow down (ESME_RTHROTTLED, ESME_RMSGQFUL); retried
 	CodeTemporary   Code = "temporary"   // the SMSC cannot take it now; retried
 	CodeUnavailable Code = "unavailable" // never written to the SMSC: no bind, session lost before the write; retried
@@ -36,6 +36,7 @@ type Error struct {
 	Status     uint32        // SMPP command_status, 0 when the SMSC did not say
 	StatusName string        // its name, "ESME_RTHROTTLED"; empty when Status is 0
 	RetryAfter time.Duration // earliest useful retry; 0 means the caller's back-off
+	Tries      int           // attempts in all, if fewer than usual make it final; 0 leaves them to the caller
 	Err        error         // cause, may be nil
 }
 

@@ -1,0 +1,108 @@
+package binds
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ClassInfo says what a class does, for documents.
+type ClassInfo struct {
+	Class Class
+	Means string
+	Job   string // what becomes of the job
+	Bind  string // and of the bind that got the answer
+	Route string // and of the route
+}
+
+// Classes lists every class, in the order of the constants.
+func Classes() []ClassInfo {
+	return []ClassInfo{
+		{ClassOK, "accepted", "`submitted`", "–", "–"},
+		{ClassThrottle, "too fast", "tried again after 1 s or more, without losing an attempt; ends only by `expires_at`", "–",
+			"when more than one answer in ten is such: pauses 1 s (up to 30 s while nothing gets through), goes on at half its rate, and is back after 10 s; limit `throttled`"},
+		{ClassRetry, "not now", "tried again after `retry.initial`, doubled each time; after `retry.max_attempts` `failed` with code `temporary`", "–", "–"},
+		{ClassRetryOnce, "maybe not now", "tried once more; then `failed` with code `rejected`",
+			"when many come with the window full, its window is halved and the jobs lose no attempt", "–"},
+		{ClassMessage, "never, for this message", "`failed` with code `rejected`", "–", "–"},
+		{ClassAccount, "never, until somebody acts: credit, permission, contract", "waits for the route, without losing an attempt", "–",
+			"paused, one error in the log; one job at a time is tried after `account_probe.initial`, doubled up to `account_probe.max`; limit `account`"},
+		{ClassSession, "not on this session", "like `retry`, on another bind or session", "unbinds in good order and binds anew", "–"},
+	}
+}
+
+// StatusInfo is one row of the table of command_status values, for documents.
+type StatusInfo struct {
+	First, Last uint32 // equal, but for a range that has no names
+	Name        string
+	Class       Class
+	AtBind      string // how a bind refused with it is taken: "back off", "already bound", "refused"
+	Meaning     string
+}
+
+// Table lists the whole range of command_status in order, without gaps: values
+// that differ in nothing but their number stand together.
+func Table() []StatusInfo {
+	// Whatever the table and the ranges say changes at one of these.
+	starts := []uint32{0, firstVendorStatus, lastVendorStatus + 1}
+	for code := range statuses {
+		starts = append(starts, code, code+1)
+	}
+	slices.Sort(starts)
+	starts = slices.Compact(starts)
+	table := make([]StatusInfo, len(starts))
+	for i, code := range starts {
+		s := row(code)
+		table[i] = StatusInfo{First: code, Last: 0xFFFFFFFF, Name: s.name, Class: s.class, AtBind: classifyBind(code).String(), Meaning: s.meaning}
+		if i > 0 {
+			table[i-1].Last = code - 1
+		}
+	}
+	return table
+}
+
+// ClassTable is the README's table of classes, in Markdown.
+func ClassTable() string {
+	var b strings.Builder
+	b.WriteString("| class | the SMSC means | the job | the bind | the route | command_status |\n|---|---|---|---|---|---|\n")
+	for _, c := range Classes() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", c.Class, c.Means, c.Job, c.Bind, c.Route, members(c.Class))
+	}
+	return b.String()
+}
+
+// members lists what is in a class, the largest one by what is not.
+func members(class Class) string {
+	if class == ClassMessage {
+		return "all others, also 0x400–0x4FF (vendors) and above"
+	}
+	var all []string
+	for _, code := range slices.SortedFunc(maps.Keys(statuses), cmp.Compare[uint32]) {
+		if s := statuses[code]; s.class == class {
+			all = append(all, fmt.Sprintf("%s (0x%02X)", strings.TrimPrefix(s.name, "ESME_"), code))
+		}
+	}
+	if class == row(firstVendorStatus-1).class {
+		all = append(all, "reserved values below 0x400")
+	}
+	return strings.Join(all, ", ")
+}
+
+// StatusTable is the list of all command_status values, in Markdown.
+func StatusTable() string {
+	var b strings.Builder
+	b.WriteString("| command_status | name | class | at bind | meaning |\n|---|---|---|---|---|\n")
+	for _, s := range Table() {
+		code, bind := fmt.Sprintf("0x%08X", s.First), s.AtBind
+		if s.Last != s.First {
+			code += fmt.Sprintf("–0x%08X", s.Last)
+		}
+		if s.Class == ClassOK {
+			bind = "bound"
+		}
+		fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s |\n", code, s.Name, s.Class, bind, s.Meaning)
+	}
+	return b.String()
+}
