@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,23 +21,29 @@ type discard struct{}
 func (discard) Publish(context.Context, *sms.Result) error         { return nil }
 func (discard) PublishInbound(context.Context, *sms.Inbound) error { return nil }
 
+func benchDesk(b *testing.B) *Desk {
+	b.Helper()
+	srv := redistest.Start(b)
+	rdb, err := Connect(srv.URL())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = rdb.Close() })
+	d, err := New(Config{WorkerID: "bench"}, Deps{
+		Redis: rdb, Publisher: discard{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return d
+}
+
 // BenchmarkMessage is what one message asks of Redis: claim, accept with
 // outcome, and the receipt's look-up.
 func BenchmarkMessage(b *testing.B) {
 	for _, callers := range []int{64, 256, 1000} {
 		b.Run("callers="+strconv.Itoa(callers), func(b *testing.B) {
-			srv := redistest.Start(b)
-			rdb, err := Connect(srv.URL())
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { _ = rdb.Close() })
-			d, err := New(Config{WorkerID: "bench"}, Deps{
-				Redis: rdb, Publisher: discard{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
+			d := benchDesk(b)
 			ctx := b.Context()
 			var next atomic.Int64
 			var wg sync.WaitGroup
@@ -82,6 +89,84 @@ func message(ctx context.Context, d *Desk, id string) error {
 	}
 	d.Deliver(ctx, "acme", "acme/1", deliverReceipt("id"+id, "DELIVRD"))
 	return nil
+}
+
+// BenchmarkStep is what each step costs when 64 callers share the pipelines.
+// What the steps are given is made before, and each step's before it.
+func BenchmarkStep(b *testing.B) {
+	const callers = 64
+	for _, step := range []string{"claim", "accept", "deliver"} {
+		b.Run(step, func(b *testing.B) {
+			d := benchDesk(b)
+			ctx := b.Context()
+			jobs := make([]stepInput, b.N)
+			each := func(do func(in *stepInput) error) {
+				var next atomic.Int64
+				var wg sync.WaitGroup
+				for range callers {
+					wg.Go(func() {
+						for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+							if err := do(&jobs[n-1]); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+			}
+			for i := range jobs {
+				id := strconv.Itoa(i)
+				ref := jobRef(id)
+				jobs[i] = stepInput{ref, "", accepted(1, 1, "id"+id), outcomeOf(ref), deliverReceipt("id"+id, "DELIVRD")}
+			}
+			steps := map[string]func(in *stepInput) error{
+				"claim": func(in *stepInput) error {
+					c, err := d.ledger.Claim(ctx, in.ref)
+					in.token = c.Token
+					return err
+				},
+				"accept": func(in *stepInput) error {
+					_, err := d.ledger.Accept(ctx, in.ref, in.token, in.accepted, nil, in.outcome)
+					return err
+				},
+				"deliver": func(in *stepInput) error {
+					d.Deliver(ctx, "acme", "acme/1", in.receipt)
+					return nil
+				},
+			}
+			for _, before := range []string{"claim", "accept", "deliver"} {
+				if before == step {
+					break
+				}
+				each(steps[before])
+			}
+			b.ReportAllocs()
+			asked := d.commandsAsked(b)
+			b.ResetTimer()
+			each(steps[step])
+			b.StopTimer()
+			b.ReportMetric(float64(d.commandsAsked(b)-asked-1)/float64(b.N), "redis-commands/op")
+		})
+	}
+}
+
+type stepInput struct {
+	ref      sms.JobRef
+	token    string
+	accepted sms.Accepted
+	outcome  *sms.Result
+	receipt  *sms.Message
+}
+
+// commandsAsked is how many commands Redis has run.
+func (d *Desk) commandsAsked(tb testing.TB) int {
+	tb.Helper()
+	info := d.store.client.Info(context.Background(), "stats").Val()
+	_, rest, _ := strings.Cut(info, "total_commands_processed:")
+	line, _, _ := strings.Cut(rest, "\r\n")
+	n, _ := strconv.Atoi(line)
+	return n
 }
 
 func BenchmarkParse(b *testing.B) {

@@ -13,9 +13,9 @@ import (
 )
 
 // maxAllocs is for one message: claim, accept with outcome, and the receipt,
-// with its share of the pipelines. Measured 47; the rest is for batches that
+// with its share of the pipelines. Measured 14.4; the rest is for batches that
 // happen to be small.
-const maxAllocs = 51
+const maxAllocs = 17
 
 // Not parallel: allocations are counted for the whole process.
 func TestAMessageAllocatesLittle(t *testing.T) {

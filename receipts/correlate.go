@@ -15,52 +15,52 @@ type messageID struct {
 	route  *route
 	key    string // by the route's rule; empty when the SMSC gave none
 	owner  correlation
-	value  string // owner, encoded
-	redis  string // key of the id in Redis
-	parked string // key of the receipts that were before it
+	write  *command // writes the owner; nil when the SMSC gave no id
+	parked *list    // reads the receipts that were before it
 }
 
-func (d *Desk) newMessageID(ref sms.JobRef, a sms.Accepted, part sms.Part) *messageID {
+func (d *Desk) newMessageID(ref sms.JobRef, a sms.Accepted, part sms.Part) messageID {
 	route := d.route(ref.Route)
-	id := &messageID{
+	id := messageID{
 		route: route, key: route.IDs.Submit.Key(a.RawMessageID),
 		owner: correlation{JobRef: ref, Part: a.Part, Total: a.PartsTotal, ID: part.MessageID},
 	}
 	if id.key != "" {
-		id.value = id.owner.encode()
-		id.redis, id.parked = d.keys.id(ref.Route, id.key), d.keys.parking(ref.Route, id.key)
+		id.write, id.parked = d.store.command(), d.store.list()
+		id.write.key, id.write.value = d.keys.appendID(id.write.key, ref.Route, id.key), id.owner.append(id.write.value)
+		id.parked.key = d.keys.appendParking(id.parked.key, ref.Route, id.key)
 	}
 	return id
 }
 
-// commands write the id, unless another message has it, and then look for
-// receipts that are parked under it. Pointers, because they cost no allocation
-// as arguments.
-func (id *messageID) commands(ctx context.Context) []redis.Cmder {
+// commands appends those that write the id, unless another message has it, and
+// then look for receipts that are parked under it.
+func (id *messageID) commands(cmds []redis.Cmder) []redis.Cmder {
 	if id.key == "" {
-		return make([]redis.Cmder, 0, 1)
+		return cmds
 	}
-	return append(make([]redis.Cmder, 0, 3),
-		redis.NewStringCmd(ctx, "set", &id.redis, &id.value, "nx", "get", "px", id.route.correlationTTL),
-		redis.NewStringSliceCmd(ctx, "lrange", &id.parked, 0, -1))
+	return append(cmds, id.write.setIfAbsent(id.route.correlationTTL), id.parked.again())
 }
 
 // meet looks at the answers to commands: whether the id was another's, and
 // which receipts waited for it. Those that cannot be published now stay parked.
-func (d *Desk) meet(ctx context.Context, id *messageID, cmds []redis.Cmder) {
+func (d *Desk) meet(ctx context.Context, id *messageID) {
 	if id.key == "" {
 		return
 	}
 	owner := &id.owner
-	if before := cmds[0].(*redis.StringCmd).Val(); before != "" && before != id.value {
-		if old, err := decodeCorrelation(before); err == nil && !old.sameMessage(owner) {
+	if before := id.write.Val(); before != "" && before != string(id.write.value) {
+		if old := new(correlation); old.decode(before) == nil && !old.sameMessage(owner) {
 			id.route.counters.clashes.Add(1)
 			d.log.Warn("the SMSC gave out a message id twice, receipts go to the first", "route", owner.Route,
 				"first_job_id", old.JobID, "job_id", owner.JobID)
 			owner = old
 		}
 	}
-	for _, payload := range cmds[1].(*redis.StringSliceCmd).Val() {
+	parked := id.parked.Val()
+	d.store.done(id.write)
+	d.store.doneList(id.parked)
+	for _, payload := range parked {
 		p, err := decodeParked(payload)
 		if err == nil {
 			err = d.publishMatched(ctx, owner, p.Result)
@@ -74,55 +74,59 @@ func (d *Desk) meet(ctx context.Context, id *messageID, cmds []redis.Cmder) {
 	}
 }
 
-// lookUp finds the part that has one of the keys, the first that is known. A
-// final receipt shortens how long its id is remembered.
-func (d *Desk) lookUp(ctx context.Context, route string, keys []string, final bool) (*correlation, error) {
+// lookUp finds the part that has one of the keys, the first that is known, and
+// reads it into owner. A final receipt shortens how long its id is remembered.
+func (d *Desk) lookUp(ctx context.Context, route string, keys []string, final bool, owner *correlation) (known bool, err error) {
 	ttl := d.route(route).finalTTL
-	get := func(key string) *redis.StringCmd {
+	get := func(cmd *command) *command {
 		if final {
-			return redis.NewStringCmd(ctx, "getex", d.keys.id(route, key), "px", ttl)
+			return cmd.getAndExpire(ttl)
 		}
-		return getCmd(ctx, d.keys.id(route, key))
+		return cmd.get()
 	}
-	cmd, err := one(ctx, d.store, "look up message id", func() *redis.StringCmd { return get(keys[0]) })
-	if err != nil {
-		return nil, err
+	cmd := d.store.command()
+	cmd.key = d.keys.appendID(cmd.key, route, keys[0])
+	if _, err := one(ctx, d.store, "look up message id", func() *command { return get(cmd) }); err != nil {
+		return false, err
 	}
-	if value := cmd.Val(); value != "" || len(keys) == 1 {
-		return d.known(route, value), nil
+	value := cmd.Val()
+	d.store.done(cmd)
+	if value != "" || len(keys) == 1 {
+		return d.known(route, value, owner), nil
 	}
 	cmds, err := d.store.many(ctx, "look up message ids", func() []redis.Cmder {
 		all := make([]redis.Cmder, 0, len(keys)-1)
 		for _, key := range keys[1:] {
-			all = append(all, get(key))
+			cmd := d.store.command()
+			cmd.key = d.keys.appendID(cmd.key, route, key)
+			all = append(all, get(cmd))
 		}
 		return all
 	})
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	for _, cmd := range cmds {
-		if value := cmd.(*redis.StringCmd).Val(); value != "" {
-			return d.known(route, value), nil
+		if value := cmd.(*command).Val(); value != "" {
+			return d.known(route, value, owner), nil
 		}
 	}
-	return nil, nil
+	return false, nil
 }
 
 // known reads what is kept under a message id. What cannot be read counts as
 // not known: the receipt is parked, where a worker of the version that wrote
 // it may find it, and is published as unmatched when none does. To refuse it
 // instead would have the SMSC repeat it to workers of which none can read it.
-func (d *Desk) known(route, value string) *correlation {
+func (d *Desk) known(route, value string, owner *correlation) bool {
 	if value == "" {
-		return nil
+		return false
 	}
-	c, err := decodeCorrelation(value)
-	if err != nil {
+	if err := owner.decode(value); err != nil {
 		d.log.Error("job of a receipt cannot be read", "route", route, "err", err)
-		return nil
+		return false
 	}
-	return c
+	return true
 }
 
 // worstFirst ranks final states for job_state.

@@ -30,9 +30,7 @@ func (c *correlation) sameMessage(other *correlation) bool {
 	return c.Producer == other.Producer && c.JobID == other.JobID && c.Part == other.Part
 }
 
-func (c *correlation) encode() string {
-	var most [512]byte // not allocated
-	b := most[:0]
+func (c *correlation) append(b []byte) []byte {
 	b = append(b, correlationVersion...)
 	b = append(b, ' ')
 	for _, s := range [...]string{c.Producer, c.JobID, c.Route, c.ID} {
@@ -49,32 +47,32 @@ func (c *correlation) encode() string {
 		b = strconv.AppendInt(b, int64(n), 10)
 		b = append(b, ' ')
 	}
-	return string(append(b, c.Meta...))
+	return append(b, c.Meta...)
 }
 
-// decodeCorrelation fails on what a later version, or nobody, wrote.
-func decodeCorrelation(s string) (*correlation, error) {
+// decode replaces c. It fails on what a later version, or nobody, wrote.
+func (c *correlation) decode(s string) error {
+	*c = correlation{}
 	if len(s) < 2 || s[:1] != correlationVersion || s[1] != ' ' {
-		return nil, fmt.Errorf("message id's value of unknown version %q", s[:min(len(s), 1)])
+		return fmt.Errorf("message id's value of unknown version %q", s[:min(len(s), 1)])
 	}
-	c := new(correlation)
 	rest, ok := s[2:], true
 	for _, field := range [...]*string{&c.Producer, &c.JobID, &c.Route, &c.ID} {
 		if *field, rest, ok = cutCounted(rest); !ok {
-			return nil, fmt.Errorf("message id's value is malformed %d octets before its end", len(rest))
+			return fmt.Errorf("message id's value is malformed %d octets before its end", len(rest))
 		}
 	}
 	var doubt int
 	for _, field := range [...]*int{&c.Attempt, &doubt, &c.Part, &c.Total} {
 		if *field, rest, ok = cutNumber(rest); !ok {
-			return nil, fmt.Errorf("message id's value is malformed %d octets before its end", len(rest))
+			return fmt.Errorf("message id's value is malformed %d octets before its end", len(rest))
 		}
 	}
 	c.Doubt = doubt == 1
 	if rest != "" {
 		c.Meta = []byte(rest)
 	}
-	return c, nil
+	return nil
 }
 
 // cutCounted takes "4:shop " off s. On failure rest is what could not be read.

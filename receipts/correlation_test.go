@@ -50,6 +50,13 @@ func TestACorrelationComesBackAsItWas(t *testing.T) {
 	}
 }
 
+func (c *correlation) encode() string { return string(c.append(nil)) }
+
+func decodeCorrelation(s string) (*correlation, error) {
+	c := new(correlation)
+	return c, c.decode(s)
+}
+
 func FuzzDecodeCorrelation(f *testing.F) {
 	whole := (&correlation{JobRef: jobRef("j1"), Part: 1, Total: 1, ID: "7"}).encode()
 	for n := range len(whole) {

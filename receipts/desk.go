@@ -30,6 +30,7 @@ type Desk struct {
 	pub    Publisher
 	log    *slog.Logger
 	ledger *Ledger
+	terms  terms
 
 	routesMu sync.Mutex                        // held by who replaces routes
 	routes   atomic.Pointer[map[string]*route] // replaced as a whole
@@ -110,8 +111,7 @@ func (d *Desk) SetRoutes(routes map[string]Route) error {
 // command_status of its response: ESME_ROK once what it carried is durable,
 // else ESME_RX_T_APPN, after DeliverTimeout at most.
 func (d *Desk) Deliver(ctx context.Context, route, bind string, m *sms.Message) (status uint32) {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.DeliverTimeout)
-	defer cancel()
+	ctx = d.terms.join(ctx, time.Now(), d.cfg.DeliverTimeout)
 	var err error
 	if IsReceipt(m) {
 		d.route(route).counters.receipts.Add(1)
@@ -132,23 +132,25 @@ func (d *Desk) receipt(ctx context.Context, route string, m *sms.Message) error 
 	p := Parse(m)
 	rules := d.route(route).IDs
 	res := receiptResult(route, rules.shown(p), &p)
-	keys := rules.Candidates(p)
+	var room [4]string // not allocated
+	keys := rules.appendCandidates(room[:0], &p)
 	if len(keys) == 0 {
 		return d.publishUnmatched(ctx, res)
 	}
-	owner, err := d.lookUp(ctx, route, keys, res.Final)
+	var owner correlation
+	known, err := d.lookUp(ctx, route, keys, res.Final, &owner)
 	if err != nil {
 		return err
 	}
-	if owner == nil {
-		if owner, err = d.park(ctx, route, keys, res); err != nil {
+	if !known {
+		if known, err = d.park(ctx, route, keys, res, &owner); err != nil {
 			return err
 		}
 	}
-	if owner == nil {
+	if !known {
 		return nil
 	}
-	return d.publishMatched(ctx, owner, res)
+	return d.publishMatched(ctx, &owner, res)
 }
 
 // receiptResult is the receipt as it would be published without a job.
@@ -157,24 +159,30 @@ func receiptResult(route, messageID string, p *Parsed) *sms.Result {
 	if identity == "" {
 		identity = " " + p.Raw // no id at all: only the text tells one from another
 	}
-	return &sms.Result{
+	whole := new(struct { // allocated together
+		result  sms.Result
+		receipt sms.Receipt
+	})
+	whole.receipt = sms.Receipt{
+		MessageID:    messageID,
+		State:        p.State,
+		Final:        p.Final(),
+		ErrorCode:    p.ErrorCode,
+		NetworkError: p.NetworkError,
+		SubmitDate:   p.SubmitDate,
+		DoneDate:     p.DoneDate,
+		Text:         p.Text,
+		Raw:          p.Raw,
+	}
+	whole.result = sms.Result{
 		ID:       sms.ReceiptID(route, identity, p.State, p.ErrorCode, p.DoneDate),
 		Kind:     sms.KindReceipt,
 		Producer: sms.UnmatchedProducer,
 		Route:    route,
 		Time:     time.Now().UTC(),
-		Receipt: &sms.Receipt{
-			MessageID:    messageID,
-			State:        p.State,
-			Final:        p.Final(),
-			ErrorCode:    p.ErrorCode,
-			NetworkError: p.NetworkError,
-			SubmitDate:   p.SubmitDate,
-			DoneDate:     p.DoneDate,
-			Text:         p.Text,
-			Raw:          p.Raw,
-		},
+		Receipt:  &whole.receipt,
 	}
+	return &whole.result
 }
 
 // publishMatched publishes a receipt with what its job says.

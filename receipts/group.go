@@ -5,13 +5,21 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// maxBatch is how many commands a batch takes before the next one is begun;
-// the last step may exceed it.
-const maxBatch = 512
+const (
+	// maxBatch is how many commands a batch takes before the next one is begun;
+	// the last step may exceed it.
+	maxBatch = 512
+
+	// overdueAfter is how long callers wait for a batch before they look at
+	// their ctx too. Few batches take so long while Redis is there, and to wait
+	// for one thing costs a third of what it costs to wait for two.
+	overdueAfter = 20 * time.Millisecond
+)
 
 // group commits commands of many goroutines together: while one pipeline is on
 // its way the next gathers, so batches grow with the load and an idle Redis is
@@ -23,9 +31,13 @@ const maxBatch = 512
 // a caller asks after it left an earlier step runs after that step.
 type group struct {
 	pipe redis.Pipeliner // of the flusher
+	cmds []redis.Cmder   // of the flusher: the pipeline's commands, emptied after each
 
 	mu      sync.Mutex
 	waiting []*batch      // guarded by mu; all but the last are full
+	flying  *batch        // guarded by mu; the one that is on its way
+	spare   []queued      // guarded by mu; for the next batch
+	overdue *time.Timer   // guarded by mu; runs while the flusher does, nil before the first
 	idle    chan struct{} // guarded by mu; closed by the flusher when it ends, nil before the first
 	running bool          // guarded by mu
 }
@@ -33,8 +45,9 @@ type group struct {
 // batch is what goes in one pipeline.
 type batch struct {
 	queued []queued
-	done   chan struct{} // closed by the flusher
-	err    error         // of the batch as a whole; settled before done is closed
+	woken  chan struct{} // closed when the batch has ended or is overdue
+	ended  chan struct{} // made before woken is closed, nil unless overdue; closed by the flusher
+	err    error         // of the batch as a whole; settled before it has ended
 }
 
 type queued struct {
@@ -43,17 +56,12 @@ type queued struct {
 }
 
 // run executes the commands of one step, in order, and returns the first
-// error among them; that a key is absent is none. When ctx ends first the
-// commands may still run, and belong to the flusher.
+// error among them; that a key is absent is none. When ctx ends first, which
+// may take overdueAfter to be noticed, the commands may still run, and belong
+// to the flusher.
 func (g *group) run(ctx context.Context, cmds ...redis.Cmder) error {
-	b := g.enqueue(ctx, cmds)
-	select {
-	case <-b.done:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if b.err != nil {
-		return b.err
+	if err := g.enqueue(ctx, cmds).wait(ctx); err != nil {
+		return err
 	}
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
@@ -63,6 +71,19 @@ func (g *group) run(ctx context.Context, cmds ...redis.Cmder) error {
 	return nil
 }
 
+// wait returns the error of the batch as a whole.
+func (b *batch) wait(ctx context.Context) error {
+	<-b.woken
+	if b.ended != nil {
+		select {
+		case <-b.ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return b.err
+}
+
 func (g *group) enqueue(ctx context.Context, cmds []redis.Cmder) *batch {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -70,7 +91,8 @@ func (g *group) enqueue(ctx context.Context, cmds []redis.Cmder) *batch {
 	if n := len(g.waiting); n > 0 && len(g.waiting[n-1].queued) < maxBatch {
 		b = g.waiting[n-1]
 	} else {
-		b = &batch{done: make(chan struct{}), queued: make([]queued, 0, 16)}
+		b = &batch{woken: make(chan struct{}), queued: g.spare}
+		g.spare = nil
 		g.waiting = append(g.waiting, b)
 	}
 	for _, cmd := range cmds {
@@ -92,8 +114,8 @@ func (g *group) flush(idle chan<- struct{}) {
 		if b == nil {
 			return
 		}
-		b.exec(g.pipe)
-		close(b.done)
+		g.exec(b)
+		g.end(b)
 	}
 }
 
@@ -102,28 +124,74 @@ func (g *group) next() *batch {
 	defer g.mu.Unlock()
 	if len(g.waiting) == 0 {
 		g.running = false
+		g.overdue.Stop()
 		return nil
 	}
-	b := g.waiting[0]
+	if g.overdue == nil {
+		g.overdue = time.AfterFunc(overdueAfter, g.rouse)
+	} else {
+		g.overdue.Reset(overdueAfter)
+	}
+	g.flying = g.waiting[0]
 	g.waiting = append(g.waiting[:0], g.waiting[1:]...)
-	return b
+	return g.flying
 }
 
 // exec leaves out what nobody waits for any more, so that the queue does not
 // outgrow its callers while Redis is away.
-func (b *batch) exec(pipe redis.Pipeliner) {
+func (g *group) exec(b *batch) {
 	ctx := context.WithoutCancel(b.queued[0].ctx)
-	cmds := make([]redis.Cmder, 0, len(b.queued))
 	for _, q := range b.queued {
 		if err := q.ctx.Err(); err != nil {
 			q.cmd.SetErr(err)
 			continue
 		}
-		cmds = append(cmds, q.cmd)
+		g.cmds = append(g.cmds, q.cmd)
 	}
-	_ = pipe.BatchProcess(ctx, cmds...) // only queues
-	_, err := pipe.Exec(ctx)
-	b.err = unanswered(err, cmds)
+	_ = g.pipe.BatchProcess(ctx, g.cmds...) // only queues
+	_, err := g.pipe.Exec(ctx)
+	b.err = unanswered(err, g.cmds)
+	clear(g.cmds)
+	g.cmds = g.cmds[:0]
+}
+
+// end wakes who waits for the batch.
+func (g *group) end(b *batch) {
+	clear(b.queued)
+	g.mu.Lock()
+	g.flying, g.spare = nil, b.queued[:0]
+	wake := b.woken
+	if b.ended != nil {
+		wake = b.ended
+	}
+	g.mu.Unlock()
+	close(wake)
+}
+
+// rouse has everybody who waits look at their ctx, now and after each further
+// overdueAfter.
+func (g *group) rouse() {
+	g.mu.Lock()
+	var asleep []*batch
+	if g.running {
+		asleep = append(asleep, g.waiting...)
+		if g.flying != nil {
+			asleep = append(asleep, g.flying)
+		}
+		g.overdue.Reset(overdueAfter)
+	}
+	n := 0
+	for _, b := range asleep {
+		if b.ended == nil {
+			b.ended = make(chan struct{})
+			asleep[n] = b
+			n++
+		}
+	}
+	g.mu.Unlock()
+	for _, b := range asleep[:n] {
+		close(b.woken)
+	}
 }
 
 // unanswered returns the error of a pipeline unless it is that of a command.

@@ -58,8 +58,9 @@ type IDRules struct {
 // receipted_message_id usually repeats submit_sm_resp and the text has its own
 // notation; where reading the TLV in the text's way makes the two agree, that
 // reading goes first.
-func (r IDRules) Candidates(p Parsed) []string {
-	keys := make([]string, 0, 4)
+func (r IDRules) Candidates(p Parsed) []string { return r.appendCandidates(nil, &p) }
+
+func (r IDRules) appendCandidates(keys []string, p *Parsed) []string {
 	add := func(key string) {
 		if key != "" && !slices.Contains(keys, key) {
 			keys = append(keys, key)

@@ -27,5 +27,22 @@ func (k *keys) job(producer, job string) string       { return k.ledger + produc
 func (k *keys) jobFinals(producer, job string) string { return k.finals + producer + ":" + job + "}" }
 func (k *keys) id(route, id string) string            { return k.ids + route + ":" + id + "}" }
 func (k *keys) parking(route, id string) string       { return k.parked + route + ":" + id + "}" }
-func (k *keys) dueIndex(route string) string          { return k.due + route + "}" }
-func (k *keys) worker(id string) string               { return k.lease + id + "}" }
+
+func (k *keys) appendJob(b []byte, producer, job string) []byte {
+	return appendKey(b, k.ledger, producer, job)
+}
+func (k *keys) appendID(b []byte, route, id string) []byte { return appendKey(b, k.ids, route, id) }
+func (k *keys) appendParking(b []byte, route, id string) []byte {
+	return appendKey(b, k.parked, route, id)
+}
+
+func appendKey(b []byte, prefix, scope, name string) []byte {
+	b = append(b, prefix...)
+	b = append(b, scope...)
+	b = append(b, ':')
+	b = append(b, name...)
+	return append(b, '}')
+}
+
+func (k *keys) dueIndex(route string) string { return k.due + route + "}" }
+func (k *keys) worker(id string) string      { return k.lease + id + "}" }

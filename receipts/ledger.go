@@ -32,32 +32,38 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 	if err := l.desk.lease.ensure(ctx); err != nil {
 		return sms.Claim{}, err
 	}
-	mine := &record{
-		state: recordClaimed, token: l.token(), worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt,
-	}
-	value, err := mine.encode()
-	if err != nil {
-		return sms.Claim{}, err
-	}
-	key := l.desk.keys.job(ref.Producer, ref.JobID)
-	ttl := l.desk.route(ref.Route).ledgerTTL
+	token := l.token()
 	for {
-		cmd, err := one(ctx, l.desk.store, "claim job", func() *redis.StringCmd {
-			return redis.NewStringCmd(ctx, "set", key, value, "nx", "get", "px", ttl)
-		})
+		found, err := l.claim(ctx, ref, token)
 		if err != nil {
 			return sms.Claim{}, err
 		}
-		found := cmd.Val()
-		if found == "" || heldBy(found, mine.token) {
+		if found == "" || heldBy(found, token) {
 			l.counters.fresh.Add(1)
-			return sms.Claim{State: sms.ClaimFresh, Token: mine.token, Doubt: ref.Doubt}, nil
+			return sms.Claim{State: sms.ClaimFresh, Token: token, Doubt: ref.Doubt}, nil
 		}
-		claim, err := l.judge(ctx, key, found, ref, mine.token)
+		claim, err := l.judge(ctx, l.desk.keys.job(ref.Producer, ref.JobID), found, ref, token)
 		if claim != nil || err != nil {
 			return *cmp.Or(claim, &sms.Claim{}), err
 		}
 	}
+}
+
+// claim writes our claim unless the job has a record, and answers that.
+func (l *Ledger) claim(ctx context.Context, ref sms.JobRef, token string) (found string, err error) {
+	mine := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt}
+	cmd := l.desk.store.command()
+	cmd.key = l.desk.keys.appendJob(cmd.key, ref.Producer, ref.JobID)
+	if cmd.value, err = mine.append(cmd.value); err != nil {
+		return "", err
+	}
+	ttl := l.desk.route(ref.Route).ledgerTTL
+	if _, err = one(ctx, l.desk.store, "claim job", func() *command { return cmd.setIfAbsent(ttl) }); err != nil {
+		return "", err
+	}
+	found = cmd.Val()
+	l.desk.store.done(cmd)
+	return found, nil
 }
 
 // token names one claim among all of all workers.
@@ -129,7 +135,7 @@ func (l *Ledger) countTaken(state sms.ClaimState) {
 // swap replaces the record if it is still old; else it answers what the record
 // is instead, empty when it is gone.
 func (l *Ledger) swap(ctx context.Context, key, old string, next *record, route string) (now string, swapped bool, err error) {
-	value, err := next.encode()
+	value, err := next.append(nil)
 	if err != nil {
 		return "", false, err
 	}
@@ -154,28 +160,28 @@ func (l *Ledger) swap(ctx context.Context, key, old string, next *record, route 
 func (l *Ledger) Accept(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error) {
 	route := l.desk.route(ref.Route)
 	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
-	rec := &record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt}
+	rec := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt}
 	rec.parts = withPart(parts, part)
 	if outcome != nil {
 		outcome.Parts = rec.parts
 		rec.state, rec.outcome = recordSettled, outcome
 	}
-	value, err := rec.encode()
+	guard, err := l.guard(ref, token, &rec)
 	if err != nil {
 		return part, fmt.Errorf("record accepted part: %w", err)
 	}
 	id := l.desk.newMessageID(ref, a, part)
-	guard := l.guard(ref, token, value)
-	cmds, err := l.desk.store.many(ctx, "record accepted part", func() []redis.Cmder {
-		return append(id.commands(ctx), guard.command(ctx))
+	var step [3]redis.Cmder
+	_, err = l.desk.store.many(ctx, "record accepted part", func() []redis.Cmder {
+		return append(id.commands(step[:0]), guard.command(ctx))
 	})
 	if err != nil {
 		return part, err
 	}
-	if err := guard.check(ctx, cmds[len(cmds)-1]); err != nil {
+	if err := guard.check(ctx); err != nil {
 		return part, err
 	}
-	l.desk.meet(ctx, id, cmds)
+	l.desk.meet(ctx, &id)
 	return part, nil
 }
 
@@ -194,19 +200,17 @@ func withPart(parts []sms.Part, p sms.Part) []sms.Part {
 
 // Settle records the outcome of a job.
 func (l *Ledger) Settle(ctx context.Context, ref sms.JobRef, token string, outcome *sms.Result) error {
-	rec := &record{
+	rec := record{
 		state: recordSettled, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, outcome: outcome,
 	}
-	value, err := rec.encode()
+	guard, err := l.guard(ref, token, &rec)
 	if err != nil {
 		return fmt.Errorf("settle job: %w", err)
 	}
-	guard := l.guard(ref, token, value)
-	cmd, err := one(ctx, l.desk.store, "settle job", func() redis.Cmder { return guard.command(ctx) })
-	if err != nil {
+	if _, err = one(ctx, l.desk.store, "settle job", func() redis.Cmder { return guard.command(ctx) }); err != nil {
 		return err
 	}
-	return guard.check(ctx, cmd)
+	return guard.check(ctx)
 }
 
 // Release hands a claim back: the next Claim answers Resumed with these parts,
@@ -216,7 +220,7 @@ func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, part
 	key := l.desk.keys.job(ref.Producer, ref.JobID)
 	ttl := l.desk.route(ref.Route).ledgerTTL
 	cmd, err := one(ctx, l.desk.store, "release job", func() *redis.Cmd {
-		return call(ctx, releaseScript, []string{key}, token, rec.head(), encodeParts(parts), ttl)
+		return call(ctx, releaseScript, []string{key}, token, rec.appendHead(nil), encodeParts(parts), ttl)
 	})
 	if err != nil {
 		return err
@@ -239,14 +243,14 @@ func (l *Ledger) Late(ctx context.Context, ref sms.JobRef, a sms.Accepted) error
 	text := encodeParts([]sms.Part{part})
 	text = text[1 : len(text)-1]
 	key := l.desk.keys.job(ref.Producer, ref.JobID)
-	cmds, err := l.desk.store.many(ctx, "record late response", func() []redis.Cmder {
-		return append(id.commands(ctx), call(ctx, lateScript, []string{key}, text, part.Number))
+	_, err := l.desk.store.many(ctx, "record late response", func() []redis.Cmder {
+		return append(id.commands(nil), call(ctx, lateScript, []string{key}, text, part.Number))
 	})
 	if err != nil {
 		return err
 	}
 	l.counters.late.Add(1)
-	l.desk.meet(ctx, id, cmds)
+	l.desk.meet(ctx, &id)
 	return nil
 }
 
@@ -262,49 +266,56 @@ func (l *Ledger) Healthy() bool { return l.desk.store.healthy() }
 // the lease, what was overwritten is put back. Without a live lease the
 // comparison is made in Redis.
 type guard struct {
-	ledger  *Ledger
-	ref     sms.JobRef
-	key     string
-	token   string
-	value   []byte
-	ttl     any  // ms
-	checked bool // the last command compared in Redis
+	ledger *Ledger
+	ref    sms.JobRef
+	token  string
+	ttl    any        // ms
+	plain  *command   // has key and value in any case
+	script *redis.Cmd // nil when the last command was plain
 }
 
-func (l *Ledger) guard(ref sms.JobRef, token string, value []byte) *guard {
-	return &guard{
-		ledger: l, ref: ref, key: l.desk.keys.job(ref.Producer, ref.JobID), token: token, value: value,
-		ttl: l.desk.route(ref.Route).ledgerTTL,
-	}
+// guard fails only when the outcome's Meta is no JSON.
+func (l *Ledger) guard(ref sms.JobRef, token string, rec *record) (guard, error) {
+	cmd := l.desk.store.command()
+	cmd.key = l.desk.keys.appendJob(cmd.key, ref.Producer, ref.JobID)
+	var err error
+	cmd.value, err = rec.append(cmd.value)
+	return guard{ledger: l, ref: ref, token: token, ttl: l.desk.route(ref.Route).ledgerTTL, plain: cmd}, err
 }
 
 func (g *guard) command(ctx context.Context) redis.Cmder {
-	if g.checked = !g.ledger.desk.lease.held(); g.checked {
-		return call(ctx, writeScript, []string{g.key}, g.token, g.value, g.ttl)
+	if g.ledger.desk.lease.held() {
+		g.script = nil
+		return g.plain.replace(g.ttl)
 	}
-	return redis.NewStringCmd(ctx, "set", &g.key, g.value, "get", "px", g.ttl)
+	g.script = call(ctx, writeScript, []string{string(g.plain.key)}, g.token, []byte(g.plain.value), g.ttl)
+	return g.script
 }
 
 // check looks at the answer. A lost claim is no error: the SMSC has what was
 // sent, and the outcome has the same id as that of the other worker, so only
 // one of them stays.
-func (g *guard) check(ctx context.Context, cmd redis.Cmder) error {
-	var found string
-	switch c := cmd.(type) {
-	case *redis.StringCmd:
-		found = c.Val()
-	case *redis.Cmd:
-		found, _ = c.Val().(string)
+func (g *guard) check(ctx context.Context) error {
+	found := g.plain.Val()
+	if g.script != nil {
+		found, _ = g.script.Val().(string)
 	}
-	if found == "" || heldBy(found, g.token) {
-		return nil
+	if found != "" && !heldBy(found, g.token) {
+		g.ledger.lost(g.ref)
+		if g.script == nil {
+			if err := g.putBack(ctx, found); err != nil {
+				return err
+			}
+		}
 	}
-	g.ledger.lost(g.ref)
-	if g.checked {
-		return nil
-	}
+	g.ledger.desk.store.done(g.plain)
+	return nil
+}
+
+func (g *guard) putBack(ctx context.Context, found string) error {
+	key, value := string(g.plain.key), []byte(g.plain.value)
 	_, err := one(ctx, g.ledger.desk.store, "put record back", func() *redis.Cmd {
-		return call(ctx, casScript, []string{g.key}, g.value, found, g.ttl)
+		return call(ctx, casScript, []string{key}, value, found, g.ttl)
 	})
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,15 +19,15 @@ import (
 const sweepBatch = 100
 
 // park keeps a receipt until its job turns up under one of the keys, or until
-// it is due. When the job turned up meanwhile it is returned instead.
+// it is due. When the job turned up meanwhile it is read into owner instead.
 //
 // It is indexed after it is parked: a sweeper that looked between the two
 // would drop the index and leave the receipt. Should this process die between
 // the two, the SMSC had no answer and delivers it again.
-func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.Result) (*correlation, error) {
-	payload, err := json.Marshal(&parkedReceipt{Keys: keys, Result: res})
+func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.Result, owner *correlation) (known bool, err error) {
+	payload, err := json.Marshal(&parkedReceipt{Keys: slices.Clone(keys), Result: res}) // keys may be on the stack
 	if err != nil {
-		return nil, fmt.Errorf("encode receipt for parking: %w", err)
+		return false, fmt.Errorf("encode receipt for parking: %w", err)
 	}
 	ttl := d.route(route).ParkingTTL
 	kept := (ttl + unparkedGrace).Milliseconds()
@@ -38,11 +39,11 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 		return all
 	})
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	for _, cmd := range cmds {
 		if value, ok := cmd.(*redis.Cmd).Val().(string); ok {
-			return d.foundWhileParking(ctx, route, keys, res, string(payload), value)
+			return d.foundWhileParking(ctx, route, keys, res, string(payload), value, owner)
 		}
 	}
 	due := time.Now().Add(ttl).UnixMilli()
@@ -57,24 +58,23 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 		}
 	})
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	d.route(route).counters.parked.Add(1)
-	return nil, nil
+	return false, nil
 }
 
 // foundWhileParking takes back what was parked under the other keys.
-func (d *Desk) foundWhileParking(ctx context.Context, route string, keys []string, res *sms.Result, payload, value string) (*correlation, error) {
+func (d *Desk) foundWhileParking(ctx context.Context, route string, keys []string, res *sms.Result, payload, value string, owner *correlation) (known bool, err error) {
 	for _, key := range keys {
 		if err := d.unpark(ctx, route, key, res.ID, payload); err != nil {
-			return nil, err
+			return false, err
 		}
 	}
-	owner, err := decodeCorrelation(value)
-	if err != nil { // ours by its version and yet unreadable: no worker ever will
-		return nil, d.publishUnmatched(ctx, res)
+	if owner.decode(value) != nil { // ours by its version and yet unreadable: no worker ever will
+		return false, d.publishUnmatched(ctx, res)
 	}
-	return owner, nil
+	return true, nil
 }
 
 // dueMember names a parked receipt in the due index. A result id has no blank.
@@ -174,12 +174,13 @@ func (d *Desk) sweepOne(ctx context.Context, route, member string) error {
 		if p.Result.ID != resultID {
 			continue
 		}
-		owner, err := d.lookUp(ctx, route, p.Keys, p.Result.Final)
+		var owner correlation
+		known, err := d.lookUp(ctx, route, p.Keys, p.Result.Final, &owner)
 		if err != nil {
 			return err
 		}
-		if owner != nil {
-			err = d.publishMatched(ctx, owner, p.Result)
+		if known {
+			err = d.publishMatched(ctx, &owner, p.Result)
 		} else {
 			err = d.publishUnmatched(ctx, p.Result)
 		}

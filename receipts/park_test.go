@@ -61,13 +61,13 @@ func TestAResponseBetweenLookUpAndParkingIsSeen(t *testing.T) {
 	p.TLVID = "a second key"
 	keys := IDRules{}.Candidates(p)
 	res := receiptResult("acme", "A1", &p)
-	if owner := must(d.lookUp(t.Context(), "acme", keys, true))(t); owner != nil {
+	var owner correlation
+	if must(d.lookUp(t.Context(), "acme", keys, true, &owner))(t) {
 		t.Fatal("found a job that nobody submitted")
 	}
 	submit(t, sender, jobRef("j1"), "A1")
-	owner := must(d.park(t.Context(), "acme", keys, res))(t)
-	if owner == nil || owner.JobID != "j1" {
-		t.Fatalf("parking answers %+v, want job j1", owner)
+	if known := must(d.park(t.Context(), "acme", keys, res, &owner))(t); !known || owner.JobID != "j1" {
+		t.Fatalf("parking answers %v %+v, want job j1", known, owner)
 	}
 	if n := parkedCount(t, d); n != 0 || len(sent.list())+len(pub.list()) != 0 {
 		t.Errorf("%d are parked, %d published, want none", n, len(sent.list())+len(pub.list()))
@@ -153,7 +153,7 @@ func TestASweptReceiptFindsAJobThatTurnedUpUnderAnotherKey(t *testing.T) {
 	// The job is recorded without looking for parked receipts, as by a worker
 	// that died between the two.
 	id := strict.newMessageID(jobRef("j1"), accepted(1, 1, "A1"), sms.Part{Number: 1, MessageID: "A1"})
-	must(strict.store.many(t.Context(), "test", func() []redis.Cmder { return id.commands(t.Context())[:1] }))(t)
+	must(strict.store.many(t.Context(), "test", func() []redis.Cmder { return id.commands(nil)[:1] }))(t)
 	sweepNow(t, d)
 	all := pub.list()
 	if len(all) != 2 || all[0].JobID != "j1" || all[0].ID != all[1].ID {

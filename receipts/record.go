@@ -38,13 +38,8 @@ const (
 
 var noParts = []byte("[]")
 
-// head is the record up to its parts or outcome.
-func (r *record) head() []byte {
-	size := 96
-	if r.state == recordSettled {
-		size = 512 // most outcomes fit
-	}
-	b := make([]byte, 0, size)
+// appendHead appends the record up to its parts or outcome.
+func (r *record) appendHead(b []byte) []byte {
 	b = append(b, recordVersion, byte(r.state))
 	b = append(b, r.token...)
 	b = append(b, ' ')
@@ -57,9 +52,9 @@ func (r *record) head() []byte {
 	return append(b, " 0 "...)
 }
 
-// encode fails only when the outcome's Meta is no JSON.
-func (r *record) encode() ([]byte, error) {
-	b := r.head()
+// append fails only when the outcome's Meta is no JSON.
+func (r *record) append(b []byte) ([]byte, error) {
+	b = r.appendHead(b)
 	if r.state == recordSettled {
 		return r.outcome.AppendJSON(b)
 	}

@@ -26,20 +26,23 @@ const (
 // those of one step. A pipeline that fails on the network is sent again as a
 // whole, so every step here may run twice and must not mind.
 type store struct {
-	client redis.UniversalClient
-	group  group
-	log    *slog.Logger
+	client  redis.UniversalClient
+	cluster bool // or what may be one
+	group   group
+	log     *slog.Logger
 
 	away  atomic.Bool
 	since atomic.Int64 // Unix nanoseconds of the last change of away, 0 before the first
 }
 
 func newStore(client redis.UniversalClient, log *slog.Logger) *store {
-	return &store{client: client, group: group{pipe: client.Pipeline()}, log: log}
+	_, single := client.(*redis.Client) // with Sentinel too
+	return &store{client: client, cluster: !single, group: group{pipe: client.Pipeline()}, log: log}
 }
 
 // one runs a single command until Redis has answered it or ctx ends. build
-// makes it anew for every attempt, since that of a failed one may still be in flight.
+// makes it for every attempt, anew or without its error. Only when ctx ends may
+// it still be in flight.
 func one[C redis.Cmder](ctx context.Context, s *store, name string, build func() C) (C, error) {
 	backoff := minBackoff
 	for {
@@ -56,8 +59,7 @@ func one[C redis.Cmder](ctx context.Context, s *store, name string, build func()
 }
 
 // many runs several commands, in order, until Redis has answered all of them or
-// ctx ends. build makes them anew for every attempt, since those of a failed
-// one may still be in flight.
+// ctx ends; build is as for one.
 func (s *store) many(ctx context.Context, name string, build func() []redis.Cmder) ([]redis.Cmder, error) {
 	backoff := minBackoff
 	for {
