@@ -2,11 +2,9 @@ package binds
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -16,20 +14,6 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
-// State is where a bind is in its life, from a closed set.
-type State string
-
-// States.
-const (
-	StateStopped    State = "stopped"    // before and after Run
-	StateConnecting State = "connecting" // TCP and TLS
-	StateBinding    State = "binding"    // bind request sent
-	StateBound      State = "bound"      // takes messages
-	StateDraining   State = "draining"   // open messages end, then unbind
-	StateBackoff    State = "backoff"    // pause before the next attempt
-	StateRefused    State = "refused"    // long pause: the SMSC refuses the account
-)
-
 // sessionDrain bounds the wait for open messages when a session has to be given up.
 const sessionDrain = 5 * time.Second
 
@@ -37,27 +21,35 @@ const sessionDrain = 5 * time.Second
 // belong to the goroutine of run.
 type bind struct {
 	pool    *Pool
+	unit    *unit
 	name    string // "acme/1"
+	kind    smpp.BindType
 	limiter Limiter
 	log     *slog.Logger
 
-	session atomic.Pointer[smpp.Session] // nil unless it takes messages
+	session atomic.Pointer[smpp.Session] // nil unless it takes messages; always nil in a receiver
 	fatal   chan sessionFault            // capacity 1; written by senders, read by serve
+	held    chan struct{}                // capacity 1; written by Pool.fewer, read by serve
 
-	late     sync.WaitGroup // calls of Deps.Late; added to by sessions, awaited by run
-	next     int            // index of the endpoint to try
-	failures int            // since the last stable session
-	refused  uint32         // status that was last logged as refusing the account
+	late     sync.WaitGroup // calls of Deps.Late, and looks at the preferred endpoint; awaited by run
+	route    endpoints
+	failures int    // since the last stable session
+	silent   int    // connections in a row that were closed before a PDU
+	alarm    string // refusal that was last logged as an error
 
 	mu       sync.Mutex
-	state    State         // guarded by mu
-	since    time.Time     // guarded by mu
-	endpoint string        // guarded by mu
-	attempts int           // guarded by mu
-	sessions int           // guarded by mu
-	lastErr  string        // guarded by mu
-	current  *smpp.Session // guarded by mu; nil between sessions
-	total    smpp.Stats    // guarded by mu; of ended sessions
+	state    State            // guarded by mu
+	since    time.Time        // guarded by mu
+	entered  map[State]uint64 // guarded by mu
+	endpoint string           // guarded by mu
+	attempts int              // guarded by mu
+	sessions int              // guarded by mu
+	lastErr  string           // guarded by mu
+	hint     string           // guarded by mu; what to do about lastErr
+	current  *smpp.Session    // guarded by mu; nil between sessions
+	total    smpp.Stats       // guarded by mu; of ended sessions
+
+	congestion atomic.Int32 // last congestion_state, -1 before the first
 }
 
 // sessionFault is a status that says a session is in no state to submit.
@@ -66,17 +58,22 @@ type sessionFault struct {
 	err     error
 }
 
-func newBind(p *Pool, name string, index int) *bind {
+func newBind(p *Pool, u *unit, name string, index int, kind smpp.BindType) *bind {
 	b := &bind{
-		pool:  p,
-		name:  name,
-		log:   p.deps.Logger.With("route", p.cfg.Route, "bind", name),
-		fatal: make(chan sessionFault, 1),
-		next:  index % len(p.cfg.Endpoints),
-		state: StateStopped,
-		since: time.Now(),
+		pool:    p,
+		unit:    u,
+		name:    name,
+		kind:    kind,
+		log:     p.deps.Logger.With("route", p.cfg.Route, "bind", name),
+		fatal:   make(chan sessionFault, 1),
+		held:    make(chan struct{}, 1),
+		route:   newEndpoints(&p.cfg, index),
+		state:   StateStopped,
+		since:   time.Now(),
+		entered: make(map[State]uint64),
 	}
-	if p.deps.Limiter != nil {
+	b.congestion.Store(-1)
+	if p.deps.Limiter != nil && kind != smpp.Receiver {
 		b.limiter = p.deps.Limiter(name)
 	}
 	return b
@@ -86,19 +83,38 @@ func newBind(p *Pool, name string, index int) *bind {
 func (b *bind) run(intake, work context.Context) {
 	defer b.enter(StateStopped, nil)
 	defer b.late.Wait()
+	defer b.moved()
 	for intake.Err() == nil {
+		if held := b.pool.heldFor(b.unit); held > 0 {
+			b.rest(intake, StateBackoff, held, errHeld)
+			continue
+		}
 		lived, err := b.attempt(intake, work)
 		if intake.Err() != nil {
 			return
 		}
-		state, pause := b.pause(lived, err)
-		b.enter(state, err)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-intake.Done():
-			timer.Stop()
+		if lived >= b.pool.cfg.Backoff.StableAfter {
+			b.failures = 0
+			b.pool.fulfilled(b.unit)
 		}
+		if errors.Is(err, errReturning) {
+			b.route.goHome()
+			continue
+		}
+		b.moved()
+		state, pause := b.pause(lived, err)
+		b.rest(intake, state, pause, err)
+	}
+}
+
+// rest waits in a state of rest.
+func (b *bind) rest(intake context.Context, state State, pause time.Duration, err error) {
+	b.enter(state, err)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-intake.Done():
 	}
 }
 
@@ -110,33 +126,44 @@ func (b *bind) attempt(intake, work context.Context) (lived time.Duration, err e
 		return 0, err
 	}
 	b.enter(StateBinding, nil)
-	cfg := b.pool.cfg.session()
+	s, err := smpp.Bind(intake, conn, b.config(work))
+	if err != nil {
+		b.route.ended(0)
+		return 0, bindError(err)
+	}
+	start := time.Now()
+	err = b.serve(intake, work, s)
+	lived = max(time.Since(start), 1)
+	b.route.ended(lived)
+	return lived, err
+}
+
+// config is that of the bind's sessions.
+func (b *bind) config(work context.Context) smpp.Config {
+	cfg := b.pool.cfg.session(b.kind)
 	cfg.Logger = b.log
 	cfg.OnFree = b.pool.notify
 	if deliver := b.pool.deps.Deliver; deliver != nil {
+		// Also in a transmitter: some SMSCs send receipts where the message came from.
 		cfg.Handler = func(ctx context.Context, in *smpp.Inbound) uint32 { return deliver(ctx, b.name, in) }
 	}
 	cfg.Late = func(ref sms.JobRef, a sms.Accepted) {
 		b.late.Go(func() { b.pool.late(work, ref, a) })
 	}
-	s, err := smpp.Bind(intake, conn, cfg)
-	if err != nil {
-		b.next = (b.next + 1) % len(b.pool.cfg.Endpoints)
-		return 0, bindError(err)
+	cfg.Congestion = func(state uint8) {
+		b.congestion.Store(int32(state))
+		if l, ok := b.limiter.(CongestionLimiter); ok {
+			l.Congestion(state)
+		}
 	}
-	start := time.Now()
-	err = b.serve(intake, work, s)
-	if lived = time.Since(start); lived < b.pool.cfg.Backoff.StableAfter {
-		b.next = (b.next + 1) % len(b.pool.cfg.Endpoints)
-	}
-	return max(lived, 1), err
+	return cfg
 }
 
-// connect tries each endpoint once, beginning with the next.
+// connect tries each endpoint once, beginning with the one whose turn it is.
 func (b *bind) connect(ctx context.Context) (net.Conn, error) {
 	var faults []error
-	for range b.pool.cfg.Endpoints {
-		endpoint := b.pool.cfg.Endpoints[b.next]
+	for range b.route.list {
+		endpoint := b.route.current()
 		b.mu.Lock()
 		b.endpoint = endpoint
 		b.attempts++
@@ -150,36 +177,9 @@ func (b *bind) connect(ctx context.Context) (net.Conn, error) {
 			return nil, ctx.Err()
 		}
 		faults = append(faults, err)
-		b.next = (b.next + 1) % len(b.pool.cfg.Endpoints)
+		b.route.failed()
 	}
 	return nil, errors.Join(faults...)
-}
-
-// dial opens a connection, with its TLS handshake if there is one.
-func (p *Pool) dial(ctx context.Context, endpoint string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.DialTimeout)
-	defer cancel()
-	dial := p.deps.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	conn, err := dial(ctx, "tcp", endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", endpoint, err)
-	}
-	if p.cfg.TLS == nil {
-		return conn, nil
-	}
-	cfg := p.cfg.TLS.Clone()
-	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = net.SplitHostPort(endpoint)
-	}
-	secure := tls.Client(conn, cfg)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("TLS with %s: %w", endpoint, err)
-	}
-	return secure, nil
 }
 
 // serve runs a bound session to its end: its own, that of intake, or a status
@@ -192,10 +192,16 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 	b.sessions++
 	b.mu.Unlock()
 	b.enter(StateBound, nil)
-	b.session.Store(s)
-	b.pool.notify()
+	b.moved()
+	if b.kind != smpp.Receiver {
+		b.session.Store(s)
+		b.pool.notify()
+	}
 
 	var err error
+	var reachable <-chan bool
+	returns := time.NewTimer(b.route.patience())
+	defer returns.Stop()
 	stopped := s.Stopped()
 	for done := false; !done; {
 		select {
@@ -217,6 +223,23 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 			b.drain(work, s, sessionDrain, f.err)
 			<-ended
 			err, done = f.err, true
+		case <-b.held:
+			if b.pool.heldFor(b.unit) == 0 {
+				continue // that was long ago
+			}
+			b.drain(work, s, sessionDrain, errHeld)
+			<-ended
+			err, done = errHeld, true
+		case <-returns.C:
+			reachable = b.lookHome(intake)
+		case ok := <-reachable:
+			if reachable = nil; !ok {
+				returns.Reset(b.route.patience())
+				continue
+			}
+			b.drain(work, s, sessionDrain, errReturning)
+			<-ended
+			err, done = errReturning, true
 		}
 	}
 	b.session.Store(nil)
@@ -253,84 +276,72 @@ func (p *Pool) late(ctx context.Context, ref sms.JobRef, a sms.Accepted) {
 	}
 }
 
-// pause decides how long to wait after an attempt that ended with err.
-func (b *bind) pause(lived time.Duration, err error) (State, time.Duration) {
-	back := &b.pool.cfg.Backoff
-	if lived >= back.StableAfter {
-		b.failures = 0
-	}
-	b.failures++
-	limit := back.Max
-	if n := b.failures - 1; n < 30 && back.Base<<n < limit {
-		limit = back.Base << n
-	}
-	pause := between(min(back.Base/2, limit), limit)
-	var refused *sms.Error
-	switch {
-	case lived == 0 && errors.As(err, &refused) && refused.Status != 0:
-		switch classifyBind(refused.Status) {
-		case refusedCredential:
-			return StateRefused, between(back.Credentials, back.Credentials+back.Credentials/10)
-		case refusedAlready:
-			return StateBackoff, max(pause, between(back.AlreadyBound, 2*back.AlreadyBound))
-		}
-	case errors.Is(err, smpp.ErrPeerUnbind):
-		pause = max(pause, between(back.PeerUnbind, back.PeerUnbind+back.PeerUnbind/10))
-	}
-	return StateBackoff, pause
-}
-
-// between returns a random duration from lo to hi.
-func between(lo, hi time.Duration) time.Duration {
-	return lo + rand.N(max(hi-lo, 0)+1)
-}
-
 // enter notes a state and logs the transition, once. A refusal of the account
 // is an error the first time only: it repeats until somebody acts.
 func (b *bind) enter(state State, err error) {
 	b.mu.Lock()
 	from := b.state
-	b.state, b.since = state, time.Now()
-	if err != nil {
-		b.lastErr = err.Error()
+	if from == state && state != StateConnecting {
+		b.mu.Unlock()
+		return
 	}
-	endpoint := b.endpoint
+	b.state, b.since = state, time.Now()
+	b.entered[state]++
+	if err != nil {
+		b.lastErr, b.hint = err.Error(), hint(err)
+	}
+	attrs := []any{"from", from, "state", state, "endpoint", b.endpoint}
+	if err != nil {
+		attrs = append(attrs, "error", err)
+		if b.hint != "" {
+			attrs = append(attrs, "hint", b.hint)
+		}
+	}
 	b.mu.Unlock()
 
 	log := b.log.Info
-	var refusal *sms.Error
 	switch {
 	case state == StateConnecting || state == StateBinding:
 		log = b.log.Debug
-	case state == StateRefused && errors.As(err, &refusal):
+	case state == StateRefused:
 		log = b.log.Warn
-		if b.refused != refusal.Status {
-			b.refused, log = refusal.Status, b.log.Error
+		if why := refusalOf(err); b.alarm != why {
+			b.alarm, log = why, b.log.Error
 		}
+	case state == StateBound:
+		b.alarm = ""
+	case errors.Is(err, errReturning):
 	case state == StateBackoff || err != nil:
 		log = b.log.Warn
-	}
-	if state == StateBound {
-		b.refused = 0
-	}
-	attrs := []any{"from", from, "state", state, "endpoint", endpoint}
-	if err != nil {
-		attrs = append(attrs, "error", err)
 	}
 	log("bind changed state", attrs...)
 }
 
+// refusalOf names the reason of a refusal without what differs between attempts.
+func refusalOf(err error) string {
+	var e *sms.Error
+	if errors.As(err, &e) && e.Status != 0 {
+		return Name(e.Status)
+	}
+	return "closed"
+}
+
 // status returns a snapshot.
 func (b *bind) status() Status {
+	held := b.pool.heldFor(b.unit) > 0
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := Status{
-		Bind: b.name, State: b.state, Since: b.since, Endpoint: b.endpoint,
-		Window: b.pool.cfg.Window, Attempts: b.attempts, Sessions: b.sessions, LastErr: b.lastErr, Stats: b.total,
+		Bind: b.name, Type: b.kind, State: b.state, Since: b.since, Endpoint: b.endpoint, Held: held, Entered: maps.Clone(b.entered),
+		Attempts: b.attempts, Sessions: b.sessions, LastErr: b.lastErr, Hint: b.hint, Congestion: int(b.congestion.Load()), Stats: b.total,
+	}
+	if b.kind != smpp.Receiver {
+		st.Window = b.pool.cfg.Window
 	}
 	if b.current != nil {
-		now := b.current.Stats()
-		st.SMSC, st.InFlight, st.Stats = b.current.Peer().SystemID, now.InFlight, addStats(b.total, now)
+		now, peer := b.current.Stats(), b.current.Peer()
+		st.SMSC, st.InterfaceVersion = peer.SystemID, peer.InterfaceVersion
+		st.InFlight, st.Stats = now.InFlight, addStats(b.total, now)
 	}
 	return st
 }

@@ -22,14 +22,26 @@ type Config struct {
 	SystemID         string
 	Password         string
 	SystemType       string
-	InterfaceVersion uint8         // default 0x34
-	BindType         smpp.BindType // default transceiver
-	AddrTON          uint8
-	AddrNPI          uint8
-	AddressRange     string
+	InterfaceVersion uint8         // 0x33, 0x34 or 0x50; 0x33 sends no TLVs. Default 0x34
+	BindType         smpp.BindType // of every bind. Default transceiver
+	// Pair makes each bind two sessions, a transmitter and a receiver, instead
+	// of one of BindType. They are supervised apart: while one is down the other
+	// does its work.
+	Pair         bool
+	AddrTON      uint8
+	AddrNPI      uint8
+	AddressRange string
 
-	Binds  int // default 1
+	Binds  int // a pair counts as one. Default 1
 	Window int // unanswered submit_sm for each bind, 1..10000. Default 10
+
+	// Ordered has every bind prefer the first endpoint, with the others in
+	// reserve. Else bind i prefers endpoint i modulo their number.
+	Ordered bool
+	// ReturnAfter is how long a bind stays away from its preferred endpoint
+	// before it looks whether it can go back; see endpoints. Default 5m;
+	// negative: never, until it fails where it is.
+	ReturnAfter time.Duration
 
 	Status Overrides // classes of command_status that are this SMSC's own. Default none
 
@@ -40,17 +52,9 @@ type Config struct {
 	WriteTimeout    time.Duration // one write. Default 10s
 	UnbindTimeout   time.Duration // unbind to its response. Default 5s
 	DrainTimeout    time.Duration // open messages at the end of Run. Default 20s
+	KeepAlive       time.Duration // silence before TCP keep-alive probes, a third of it between them. Default 30s; negative: none
+	UserTimeout     time.Duration // sent octets without TCP acknowledgement (Linux). Default 2 × EnquireLink; negative: the system's
 	Backoff         Backoff
-}
-
-// Backoff says how long a bind pauses after each kind of failure.
-type Backoff struct {
-	Base         time.Duration // first pause, doubled with each failure, jittered. Default 1s
-	Max          time.Duration // longest. Default 2m
-	StableAfter  time.Duration // a bind that lived as long starts over from Base. Default 30s
-	Credentials  time.Duration // after wrong credentials and the like. Default 5m
-	AlreadyBound time.Duration // after ESME_RALYBND, up to twice as long. Default 30s
-	PeerUnbind   time.Duration // after the SMSC's own unbind. Default 30s
 }
 
 // Deps is what a pool needs from outside. All are optional.
@@ -65,7 +69,7 @@ type Deps struct {
 	Late func(ctx context.Context, ref sms.JobRef, a sms.Accepted)
 	// Limiter returns the rate limiter of a bind, or nil. Called once for each.
 	Limiter func(bind string) Limiter
-	// Dial replaces the TCP dialer.
+	// Dial replaces the TCP dialer. KeepAlive and UserTimeout are then its own affair.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
@@ -73,6 +77,14 @@ type Deps struct {
 type Limiter interface {
 	// Take takes n tokens, or none and says how long until it may succeed.
 	Take(n int) (wait time.Duration)
+}
+
+// CongestionLimiter is a Limiter that listens to the congestion_state of an
+// SMSC (SMPP 5.0 §4.8.4.18): 0 is idle, 80..89 the load it wants, 100 congested.
+// Congestion is called on the session's reader and must not block.
+type CongestionLimiter interface {
+	Limiter
+	Congestion(state uint8)
 }
 
 func (c *Config) withDefaults() Config {
@@ -89,12 +101,18 @@ func (c *Config) withDefaults() Config {
 	set(&d.WriteTimeout, 10*time.Second)
 	set(&d.UnbindTimeout, 5*time.Second)
 	set(&d.DrainTimeout, 20*time.Second)
+	set(&d.ReturnAfter, 5*time.Minute)
+	set(&d.KeepAlive, 30*time.Second)
+	set(&d.UserTimeout, 2*d.EnquireLink)
 	set(&d.Backoff.Base, time.Second)
 	set(&d.Backoff.Max, 2*time.Minute)
 	set(&d.Backoff.StableAfter, 30*time.Second)
 	set(&d.Backoff.Credentials, 5*time.Minute)
 	set(&d.Backoff.AlreadyBound, 30*time.Second)
 	set(&d.Backoff.PeerUnbind, 30*time.Second)
+	if d.Backoff.SilentCloses == 0 {
+		d.Backoff.SilentCloses = 5
+	}
 	if d.Binds == 0 {
 		d.Binds = 1
 	}
@@ -125,6 +143,9 @@ func (c *Config) validate() error {
 	if c.Window < 1 || c.Window > smpp.MaxWindow {
 		bad("window: must be 1..%d, is %d", smpp.MaxWindow, c.Window)
 	}
+	if c.Backoff.SilentCloses < 0 {
+		bad("backoff.silent_closes: must not be negative, is %d", c.Backoff.SilentCloses)
+	}
 	for name, d := range map[string]time.Duration{
 		"response_timeout": c.ResponseTimeout, "bind_timeout": c.BindTimeout, "dial_timeout": c.DialTimeout,
 		"write_timeout": c.WriteTimeout, "unbind_timeout": c.UnbindTimeout, "drain_timeout": c.DrainTimeout,
@@ -142,12 +163,17 @@ func (c *Config) validate() error {
 // maxBinds bounds the binds of one route in one worker.
 const maxBinds = 256
 
-// session returns the session's part of the configuration.
-func (c *Config) session() smpp.Config {
+// session returns the part of the configuration of a session of this type. A
+// receiver submits nothing, so that it needs no memory for a window.
+func (c *Config) session(kind smpp.BindType) smpp.Config {
+	window := c.Window
+	if kind == smpp.Receiver {
+		window = 1
+	}
 	return smpp.Config{
-		BindType: c.BindType, SystemID: c.SystemID, Password: c.Password, SystemType: c.SystemType,
+		BindType: kind, SystemID: c.SystemID, Password: c.Password, SystemType: c.SystemType,
 		InterfaceVersion: c.InterfaceVersion, AddrTON: c.AddrTON, AddrNPI: c.AddrNPI, AddressRange: c.AddressRange,
-		Window: c.Window, EnquireLink: c.EnquireLink, ResponseTimeout: c.ResponseTimeout,
+		Window: window, EnquireLink: c.EnquireLink, ResponseTimeout: c.ResponseTimeout,
 		BindTimeout: c.BindTimeout, WriteTimeout: c.WriteTimeout, UnbindTimeout: c.UnbindTimeout,
 	}
 }

@@ -13,12 +13,17 @@ import (
 
 // Pool is the binds of one route.
 type Pool struct {
-	cfg   Config
-	deps  Deps
-	binds []*bind
+	cfg     Config
+	deps    Deps
+	units   []*unit
+	binds   []*bind // of all units
+	senders []*bind // those that submit
 
 	listeners    atomic.Pointer[[]func()]
-	reservations sync.Pool // of *Reservation, with nothing of their last job
+	reservations sync.Pool            // of *Reservation, with nothing of their last job
+	moving       atomic.Pointer[bind] // on its way to its preferred endpoint; nil when none is
+
+	mu sync.Mutex // guards what units say it does; taken before a bind's
 }
 
 // New returns a pool whose binds begin to live with Run.
@@ -33,9 +38,29 @@ func New(cfg Config, deps Deps) (*Pool, error) {
 	p := &Pool{cfg: cfg, deps: deps}
 	p.listeners.Store(new([]func()))
 	for i := range cfg.Binds {
-		p.binds = append(p.binds, newBind(p, fmt.Sprintf("%s/%d", cfg.Route, i+1), i))
+		p.add(i)
 	}
 	return p, nil
+}
+
+// add makes the unit with this index: a bind, or a pair's two.
+func (p *Pool) add(index int) {
+	u := &unit{}
+	member := func(kind smpp.BindType, half string) {
+		b := newBind(p, u, fmt.Sprintf("%s/%d%s", p.cfg.Route, index+1, half), index, kind)
+		u.binds = append(u.binds, b)
+		if kind != smpp.Receiver {
+			p.senders = append(p.senders, b)
+		}
+	}
+	if p.cfg.Pair {
+		member(smpp.Transmitter, "/tx")
+		member(smpp.Receiver, "/rx")
+	} else {
+		member(p.cfg.BindType, "")
+	}
+	p.units = append(p.units, u)
+	p.binds = append(p.binds, u.binds...)
 }
 
 // Run keeps the binds alive until intake ends, then drains: no new
@@ -105,7 +130,7 @@ func (p *Pool) TryReserve(n int) (*Reservation, Shortage) {
 	}
 	// The race was lost, or the bind is at its rate. Asking each bind also
 	// marks its window as missed, so that it tells when slots come free.
-	for _, b := range p.binds {
+	for _, b := range p.senders {
 		r, s := b.reserve(n, slots)
 		if r != nil {
 			return r, Shortage{}
@@ -120,7 +145,7 @@ func (p *Pool) TryReserve(n int) (*Reservation, Shortage) {
 // freest returns the bind with most free slots, nil when none is bound.
 func (p *Pool) freest() (best *bind, free int) {
 	free = -1
-	for _, b := range p.binds {
+	for _, b := range p.senders {
 		if s := b.session.Load(); s != nil {
 			if n := s.Free(); n > free {
 				best, free = b, n
@@ -152,7 +177,7 @@ func (p *Pool) notify() {
 
 // Bound returns how many binds take messages now.
 func (p *Pool) Bound() (n int) {
-	for _, b := range p.binds {
+	for _, b := range p.senders {
 		if b.session.Load() != nil {
 			n++
 		}
@@ -160,19 +185,27 @@ func (p *Pool) Bound() (n int) {
 	return n
 }
 
-// Status is the state of one bind.
+// Status is the state of one bind, or of one session of a pair.
 type Status struct {
-	Bind     string
+	Bind     string // "acme/1"; "acme/1/tx" and "acme/1/rx" in a pair
+	Type     smpp.BindType
 	State    State
-	Since    time.Time // when State was entered
-	Endpoint string    // host:port, of the present or last connection
-	SMSC     string    // system_id of the peer, when bound
-	Window   int
-	InFlight int        // slots taken
-	Attempts int        // connections tried
-	Sessions int        // times bound
-	LastErr  string     // why the last attempt or session ended, empty when none did
-	Stats    smpp.Stats // over all sessions
+	Since    time.Time        // when State was entered
+	Entered  map[State]uint64 // how often each state was entered
+	Endpoint string           // host:port, of the present or last connection
+	SMSC     string           // system_id of the peer, when bound
+	// InterfaceVersion is the SMSC's sc_interface_version, 0x34, when bound; 0
+	// when it did not say.
+	InterfaceVersion uint8
+	Held             bool // not tried for a while: the SMSC allows fewer binds
+	Window           int  // 0 in a receiver
+	InFlight         int  // slots taken
+	Congestion       int  // last congestion_state of the SMSC (5.0), -1 when it gave none
+	Attempts         int  // connections tried
+	Sessions         int  // times bound
+	LastErr          string
+	Hint             string     // what to do about LastErr, empty when that is not known
+	Stats            smpp.Stats // over all sessions
 }
 
 // Snapshot returns the state of each bind.

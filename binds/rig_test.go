@@ -51,7 +51,7 @@ func bubble(t *testing.T, sim smsctest.Config, cfg Config, deps Deps, test func(
 			deps.Dial = smsc.DialContext
 		}
 		l := &logs{}
-		deps.Logger = slog.New(slog.NewTextHandler(l, nil))
+		deps.Logger = slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		p, err := New(cfg, deps)
 		if err != nil {
 			t.Fatal(err)
@@ -66,6 +66,7 @@ func bubble(t *testing.T, sim smsctest.Config, cfg Config, deps Deps, test func(
 				t.Errorf("Run returned %v", err)
 			}
 		})
+		defer func() { l.checkTransitions(t) }()
 		defer abort()
 		defer drain()
 		synctest.Wait()

@@ -85,6 +85,9 @@ func (s *Session) exchangeBind() error {
 	response := s.cfg.BindType.command() | responseBit
 	for {
 		f, err := s.frames.next()
+		if err != nil && s.conn.octets.Load() == 0 && !errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("connection ended before the response: %w: %w", ErrClosedUnanswered, err)
+		}
 		if err != nil {
 			return fmt.Errorf("connection ended before the response: %w", err)
 		}

@@ -66,6 +66,7 @@ func (s *Session) farewell(ctx context.Context, command, status, sequence uint32
 func (s *Session) handle(ctx context.Context, f frame) {
 	switch f.command {
 	case cmdSubmitSMResp, cmdDataSMResp:
+		s.heed(f.body)
 		s.complete(f, decodeMessageID(f.body))
 	case cmdGenericNack:
 		s.stats.nacks.Add(1)

@@ -40,6 +40,9 @@ type Config struct {
 	// Late hears of a message that the SMSC accepted after its call had timed
 	// out or was abandoned. It is called on the reader and must not block.
 	Late func(ref sms.JobRef, a sms.Accepted)
+	// Congestion hears of each congestion_state, 0..100, that a response carries
+	// when InterfaceVersion is 5.0. It is called on the reader and must not block.
+	Congestion func(state uint8)
 	// OnFree is called when slots come free after a TryAcquire that failed.
 	// It must not block.
 	OnFree func()

@@ -86,6 +86,12 @@ func (s *Session) Go(b *Burst, msgs []*sms.Message) error {
 // queueLocked registers the call and only then encodes it: nothing can answer
 // a PDU that is not registered.
 func (s *Session) queueLocked(c *Call, m *sms.Message, now time.Duration) error {
+	if s.cfg.InterfaceVersion < Version34 {
+		var err error
+		if m, err = plain(m); err != nil {
+			return err
+		}
+	}
 	c.sequence, c.sentAt, c.position = s.nextSequenceLocked(), now, s.queued
 	s.calls.add(c)
 	before := len(s.out)

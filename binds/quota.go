@@ -1,0 +1,109 @@
+package binds
+
+import (
+	"errors"
+	"time"
+)
+
+// errHeld is why a bind does not try to bind although it is configured.
+var errHeld = errors.New("held back: the SMSC says that the account has all the binds it may have")
+
+// maxHolds bounds how often the time that a unit is held back doubles.
+const maxHolds = 5
+
+// unit is what Config.Binds counts: a bind, or the two sessions of a pair.
+type unit struct {
+	binds []*bind
+	until time.Time // guarded by Pool.mu; held back before
+	holds int       // guarded by Pool.mu; times in a row, without a stable session between
+}
+
+// fewer holds one unit back after ESME_RALYBND to b, and returns for how long
+// b is itself held back, 0 when it is not. The first time is as long as any
+// pause after ESME_RALYBND, since the reason may be an old session of ours that
+// the SMSC has not missed yet; it doubles as long as the reason stays. The
+// unit with fewest sessions gives way, the last one rather than the first, and
+// one is always left: it finds out when there is room again. A pair gives way
+// as a whole, for a transmitter without its receiver would use up what the
+// next receiver needs.
+func (p *Pool) fewer(b *bind) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if wait := b.unit.until.Sub(now); wait > 0 {
+		return wait
+	}
+	var least *unit
+	free, bound := 0, 0
+	for _, u := range p.units {
+		if u.until.After(now) {
+			continue
+		}
+		free++
+		if n := u.bound(); least == nil || n <= bound {
+			least, bound = u, n
+		}
+	}
+	if free <= 1 {
+		return 0
+	}
+	back := p.cfg.Backoff.AlreadyBound
+	hold := between(back, 2*back) << least.holds
+	least.holds = min(least.holds+1, maxHolds)
+	least.until = now.Add(hold)
+	for _, member := range least.binds {
+		member.hold()
+	}
+	p.deps.Logger.Warn("fewer binds are tried for a while", "route", p.cfg.Route, "binds", free-1, "configured", len(p.units),
+		"for", hold.Round(time.Second), "error", errHeld)
+	if least == b.unit {
+		return hold
+	}
+	return 0
+}
+
+// fulfilled hears of a stable session in the unit.
+func (p *Pool) fulfilled(u *unit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u.holds = 0
+}
+
+// heldFor returns how long the unit is still held back, 0 when it is not.
+func (p *Pool) heldFor(u *unit) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, time.Until(u.until))
+}
+
+// Wanted returns how many of Config.Binds are tried now: fewer than configured
+// for a while after the SMSC has answered ESME_RALYBND.
+func (p *Pool) Wanted() (n int) {
+	for _, u := range p.units {
+		if p.heldFor(u) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// bound counts the unit's sessions.
+func (u *unit) bound() (n int) {
+	for _, b := range u.binds {
+		b.mu.Lock()
+		if b.state == StateBound {
+			n++
+		}
+		b.mu.Unlock()
+	}
+	return n
+}
+
+// hold has a bound session give way. One that is not bound looks for itself
+// before it connects.
+func (b *bind) hold() {
+	select {
+	case b.held <- struct{}{}:
+	default: // it has been told
+	}
+}
