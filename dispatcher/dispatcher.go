@@ -18,15 +18,12 @@ import (
 
 // Config is the pipeline of one route. Zero values mean defaults.
 type Config struct {
-	Route          string
-	Source         sms.Address      // sender of jobs that name none
-	Receipt        sms.ReceiptMode  // of jobs that name none. Default final
-	Ref16          bool             // 16-bit concatenation references instead of 8-bit ones
-	SeptetsPerPart int              // 0 means as many as fit: 153, or 152 with Ref16
-	Lanes          map[sms.Lane]int // weights, each at least 1. Default 8, 4, 1
-	Held           int              // jobs of one lane in hand at once that do not wait for the SMSC, 1 or more. Default 256
-	Window         int              // window slots of one bind: the most parts sent in one go. Default 100
-	Retry          RetryPolicy
+	Route   string
+	Message MessageRules     // how jobs become messages
+	Lanes   map[sms.Lane]int // weights, each at least 1. Default 8, 4, 1
+	Held    int              // jobs of one lane in hand at once that do not wait for the SMSC, 1 or more. Default 256
+	Window  int              // window slots of one bind: the most parts sent in one go. Default 100
+	Retry   RetryPolicy
 }
 
 // RetryPolicy is the back-off between attempts.
@@ -115,9 +112,6 @@ func New(cfg Config, deps Deps) (*Dispatcher, error) {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Receipt == "" {
-		c.Receipt = sms.ReceiptFinal
-	}
 	if c.Lanes == nil {
 		c.Lanes = map[sms.Lane]int{sms.LaneHigh: 8, sms.LaneNormal: 4, sms.LaneBulk: 1}
 	}

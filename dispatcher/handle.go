@@ -85,7 +85,7 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 		return a, err
 	}
 	a.job, a.ref.JobID, a.ref.Meta = job, job.ID, job.Meta
-	if a.todo, err = d.encode(origin.Producer, job); err != nil {
+	if a.todo, err = d.cfg.Message.Encode(origin.Producer, job); err != nil {
 		return a, err
 	}
 	a.total = len(a.todo)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/dispatcher/text"
 )
 
 // Config is the whole configuration of a worker, as Load reads it. Every
@@ -58,35 +59,37 @@ type WorkerConfig struct {
 
 // RouteConfig is one SMSC account.
 type RouteConfig struct {
-	Name             string          `yaml:"name"`              // [A-Za-z0-9_-]{1,32}, unique without regard to case. Required
-	Endpoints        []string        `yaml:"endpoints"`         // host:port, binds spread over them. At least one
-	TLS              TLSConfig       `yaml:"tls"`               // Default off
-	SystemID         string          `yaml:"system_id"`         // account name at the SMSC. Required
-	PasswordEnv      string          `yaml:"password_env"`      // environment variable with the password; this or PasswordFile is required
-	PasswordFile     string          `yaml:"password_file"`     // file with it, without its last line end; a relative path starts at the configuration's directory
-	Password         Secret          `yaml:"-"`                 // what Load found there
-	SystemType       string          `yaml:"system_type"`       // as the SMSC asks for. Default empty
-	InterfaceVersion string          `yaml:"interface_version"` // "3.3", "3.4" or "5.0". Default "3.4"
-	BindType         string          `yaml:"bind_type"`         // transceiver or transmitter+receiver. Default transceiver
-	Binds            int             `yaml:"binds"`             // per worker, 1..256. Default 1
-	MaxBinds         int             `yaml:"max_binds"`         // over the fleet, at least Binds; 0 means no quota. Default 0
-	Window           int             `yaml:"window"`            // outstanding submit_sm per bind, 1..10000. Default 100
-	Rate             float64         `yaml:"rate"`              // submit_sm per second on the route, 0.001..1e6; 0 means unlimited. Default 0
-	Burst            int             `yaml:"burst"`             // submit_sm at once after a pause, 1..1e6; only with Rate. Default a tenth of Rate, at least 1
-	BindRate         float64         `yaml:"bind_rate"`         // submit_sm per second per bind, 0.001..1e6; 0 means unlimited. Default 0
-	Lanes            LanesConfig     `yaml:"lanes"`             // weights
-	EnquireLink      time.Duration   `yaml:"enquire_link"`      // silence before the peer is asked for life, 100ms..1h. Default 30s
-	ResponseTimeout  time.Duration   `yaml:"response_timeout"`  // for submit_sm_resp, 100ms..1h; afterwards the part is in doubt. Default 60s
-	BindTimeout      time.Duration   `yaml:"bind_timeout"`      // for connect and TLS, and again for bind_resp, 100ms..5m. Default 30s
-	Source           SourceConfig    `yaml:"source"`            // sender of jobs that name none
-	Receipt          sms.ReceiptMode `yaml:"receipt"`           // final, failure, all or none: for jobs that do not say. Default final
-	MessageID        MessageIDConfig `yaml:"message_id"`        // how ids of responses and receipts become the same
-	Concat           string          `yaml:"concat"`            // reference of concatenated messages: udh8 or udh16. Default udh8
-	CorrelationTTL   time.Duration   `yaml:"correlation_ttl"`   // how long receipts find their job, 1m..2160h. Default 192h
-	LedgerTTL        time.Duration   `yaml:"ledger_ttl"`        // how long a job id is remembered, 1m..2160h. Default 24h
-	ParkingTime      time.Duration   `yaml:"parking_time"`      // how long a receipt waits for its job before it is published as unmatched, 1s..24h. Default 1m
-	Retry            RetryConfig     `yaml:"retry"`             // attempts after throttling and temporary refusals
-	Fallback         string          `yaml:"fallback"`          // another route, tried when this one cannot send. Default none
+	Name             string             `yaml:"name"`              // [A-Za-z0-9_-]{1,32}, unique without regard to case. Required
+	Endpoints        []string           `yaml:"endpoints"`         // host:port, binds spread over them. At least one
+	TLS              TLSConfig          `yaml:"tls"`               // Default off
+	SystemID         string             `yaml:"system_id"`         // account name at the SMSC. Required
+	PasswordEnv      string             `yaml:"password_env"`      // environment variable with the password; this or PasswordFile is required
+	PasswordFile     string             `yaml:"password_file"`     // file with it, without its last line end; a relative path starts at the configuration's directory
+	Password         Secret             `yaml:"-"`                 // what Load found there
+	SystemType       string             `yaml:"system_type"`       // as the SMSC asks for. Default empty
+	InterfaceVersion string             `yaml:"interface_version"` // "3.3", "3.4" or "5.0". Default "3.4"
+	BindType         string             `yaml:"bind_type"`         // transceiver or transmitter+receiver. Default transceiver
+	Binds            int                `yaml:"binds"`             // per worker, 1..256. Default 1
+	MaxBinds         int                `yaml:"max_binds"`         // over the fleet, at least Binds; 0 means no quota. Default 0
+	Window           int                `yaml:"window"`            // outstanding submit_sm per bind, 1..10000. Default 100
+	Rate             float64            `yaml:"rate"`              // submit_sm per second on the route, 0.001..1e6; 0 means unlimited. Default 0
+	Burst            int                `yaml:"burst"`             // submit_sm at once after a pause, 1..1e6; only with Rate. Default a tenth of Rate, at least 1
+	BindRate         float64            `yaml:"bind_rate"`         // submit_sm per second per bind, 0.001..1e6; 0 means unlimited. Default 0
+	Lanes            LanesConfig        `yaml:"lanes"`             // weights
+	EnquireLink      time.Duration      `yaml:"enquire_link"`      // silence before the peer is asked for life, 100ms..1h. Default 30s
+	ResponseTimeout  time.Duration      `yaml:"response_timeout"`  // for submit_sm_resp, 100ms..1h; afterwards the part is in doubt. Default 60s
+	BindTimeout      time.Duration      `yaml:"bind_timeout"`      // for connect and TLS, and again for bind_resp, 100ms..5m. Default 30s
+	Source           SourceConfig       `yaml:"source"`            // sender of jobs that name none
+	Receipt          sms.ReceiptMode    `yaml:"receipt"`           // final, failure, all or none: for jobs that do not say. Default final
+	MessageID        MessageIDConfig    `yaml:"message_id"`        // how ids of responses and receipts become the same
+	Concat           string             `yaml:"concat"`            // how parts of long texts are held together: udh8, udh16, sar or payload. Default udh8
+	Message          MessageConfig      `yaml:"message"`           // how the SMSC wants messages made
+	NumberFormat     NumberFormatConfig `yaml:"number_format"`     // how the SMSC wants numbers written
+	CorrelationTTL   time.Duration      `yaml:"correlation_ttl"`   // how long receipts find their job, 1m..2160h. Default 192h
+	LedgerTTL        time.Duration      `yaml:"ledger_ttl"`        // how long a job id is remembered, 1m..2160h. Default 24h
+	ParkingTime      time.Duration      `yaml:"parking_time"`      // how long a receipt waits for its job before it is published as unmatched, 1s..24h. Default 1m
+	Retry            RetryConfig        `yaml:"retry"`             // attempts after throttling and temporary refusals
+	Fallback         string             `yaml:"fallback"`          // another route, tried when this one cannot send. Default none
 }
 
 // TLSConfig is TLS towards the SMSC, version 1.2 or later.
@@ -132,12 +135,6 @@ const (
 	BindTransmitterReceiver = "transmitter+receiver"
 )
 
-// Concatenation references.
-const (
-	ConcatUDH8  = "udh8"
-	ConcatUDH16 = "udh16"
-)
-
 // Notations of message ids.
 const (
 	MessageIDAsIs    = "as-is"
@@ -165,7 +162,7 @@ func (c *RouteConfig) setDefaults() {
 		ResponseTimeout:  60 * time.Second,
 		BindTimeout:      30 * time.Second,
 		Receipt:          sms.ReceiptFinal,
-		Concat:           ConcatUDH8,
+		Concat:           string(text.UDH8),
 		CorrelationTTL:   192 * time.Hour,
 		LedgerTTL:        24 * time.Hour,
 		ParkingTime:      time.Minute,

@@ -32,9 +32,9 @@ func (c *checker) route(path string, r *RouteConfig) {
 	c.timers(path, r)
 	c.source(path+".source", r.Source)
 	c.retry(path+".retry", r)
+	c.message(path, r)
 
 	oneOf(c, path+".receipt", r.Receipt, sms.ReceiptFinal, sms.ReceiptFailure, sms.ReceiptAll, sms.ReceiptNone)
-	oneOf(c, path+".concat", r.Concat, ConcatUDH8, ConcatUDH16)
 	oneOf(c, path+".message_id.submit", r.MessageID.Submit, MessageIDAsIs, MessageIDHex, MessageIDDecimal)
 	oneOf(c, path+".message_id.receipt", r.MessageID.Receipt, MessageIDAsIs, MessageIDHex, MessageIDDecimal)
 }

@@ -90,7 +90,7 @@ f.yaml:10: routes[0].password: must not stand in the file: name an environment v
 f.yaml:11: routes[0].window: must be a whole number, is "10s"
 f.yaml:12: routes[0].response_timeout: needs a unit, like 60s or 60ms; is 60
 f.yaml:14: routes[0].burst: must be 1..1000000, is 0
-f.yaml:15: routes[0].concat: must be one of udh8, udh16, is "udh9"; did you mean udh8?
+f.yaml:15: routes[0].concat: must be one of udh8, udh16, sar, payload, is "udh9"; did you mean udh8?
 f.yaml:16: routes[1].name: is "ACME", and routes[0] is called "acme"; names must differ by more than case
 f.yaml:17: routes[1].endpoints[0]: must be host:port with a port of 1..65535, is "localhost"
 f.yaml:19: routes[1].password_env: names the environment variable NOT_THERE, which is not set or empty

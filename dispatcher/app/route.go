@@ -100,18 +100,9 @@ func (c *RouteConfig) partsAtOnce() int {
 
 // pipeline is the dispatcher's part of the configuration.
 func (c *RouteConfig) pipeline() dispatcher.Config {
-	source := dispatcher.SourceAddress(c.Source.Address)
-	if c.Source.TON != nil {
-		source.TON = *c.Source.TON
-	}
-	if c.Source.NPI != nil {
-		source.NPI = *c.Source.NPI
-	}
 	return dispatcher.Config{
 		Route:   c.Name,
-		Source:  source,
-		Receipt: c.Receipt,
-		Ref16:   c.Concat == ConcatUDH16,
+		Message: c.messageRules(),
 		Lanes:   c.Lanes.Weights(),
 		Held:    c.held(),
 		Window:  c.partsAtOnce(),

@@ -1,11 +1,69 @@
 package text
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
+
+// Alphabet is what an SMSC takes the octets behind data_coding 0, its default
+// alphabet, for (SMPP 3.4 §5.2.19). Whatever it is, such a message reaches the
+// handset as GSM 7-bit text: only characters of GSM 03.38 are written in it,
+// and its length counts in septets.
+type Alphabet string
+
+// Alphabets.
+const (
+	GSM7       Alphabet = "gsm7"        // GSM 03.38, one octet per septet, as most SMSCs want it
+	GSM7Packed Alphabet = "gsm7-packed" // GSM 03.38, eight septets in seven octets as on the air
+	Latin1     Alphabet = "latin1"      // ISO 8859-1; lacks the euro sign and the Greek letters of GSM 03.38
+	ASCII      Alphabet = "ascii"       // lacks all accented letters
+)
+
+// An alphabet is one way to write text.
+type alphabet struct {
+	name     string // for messages
+	encoding sms.Encoding
+	coding   uint8
+	flash    uint8 // data_coding with class 0; 0 when there is none
+	narrow   bool  // octets are characters of GSM 03.38, some of which take two septets
+	packed   bool  // eight septets in seven octets
+	append   func(b []byte, s string) ([]byte, int)
+}
+
+var (
+	gsm7       = &alphabet{name: "gsm7", encoding: sms.EncodingGSM7, coding: codingGSM7, flash: codingGSM7Flash, append: appendGSM7}
+	gsm7Packed = &alphabet{name: "gsm7", encoding: sms.EncodingGSM7, coding: codingGSM7, flash: codingGSM7Flash, append: appendGSM7, packed: true}
+	gsm7Latin1 = &alphabet{
+		name: "both gsm7 and latin1, the route's alphabet", encoding: sms.EncodingGSM7, coding: codingGSM7, flash: codingGSM7Flash, narrow: true,
+		append: func(b []byte, s string) ([]byte, int) { return appendNarrow(b, s, 0xFF) },
+	}
+	gsm7ASCII = &alphabet{
+		name: "both gsm7 and ascii, the route's alphabet", encoding: sms.EncodingGSM7, coding: codingGSM7, flash: codingGSM7Flash, narrow: true,
+		append: func(b []byte, s string) ([]byte, int) { return appendNarrow(b, s, 0x7F) },
+	}
+	latin1 = &alphabet{name: "latin1", encoding: sms.EncodingLatin1, coding: codingLatin1, append: appendLatin1}
+	ucs2   = &alphabet{name: "ucs2", encoding: sms.EncodingUCS2, coding: codingUCS2, flash: codingUCS2Flash, append: appendUCS2}
+)
+
+// behindZero returns how to write text with data_coding 0.
+func (a Alphabet) behindZero() (*alphabet, error) {
+	switch a {
+	case "", GSM7:
+		return gsm7, nil
+	case GSM7Packed:
+		return gsm7Packed, nil
+	case Latin1:
+		return gsm7Latin1, nil
+	case ASCII:
+		return gsm7ASCII, nil
+	}
+	return nil, fmt.Errorf("unknown alphabet %q", a)
+}
 
 // escape leads to the extension table (3GPP TS 23.038 §6.2.1.1).
 const escape = 0x1B
@@ -109,6 +167,19 @@ func appendGSM7(b []byte, s string) ([]byte, int) {
 func appendLatin1(b []byte, s string) ([]byte, int) {
 	for i, r := range s {
 		if r > 0xFF {
+			return b, i
+		}
+		b = append(b, byte(r))
+	}
+	return b, -1
+}
+
+// appendNarrow is appendGSM7 for an SMSC whose default alphabet is the first
+// codes of Latin-1: it writes those characters of GSM 03.38 as one octet each.
+// Others would not survive the SMSC's conversion for the air.
+func appendNarrow(b []byte, s string, highest rune) ([]byte, int) {
+	for i, r := range s {
+		if r > highest || gsm7Code(r) == 0 {
 			return b, i
 		}
 		b = append(b, byte(r))

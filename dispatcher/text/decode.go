@@ -11,10 +11,14 @@ import (
 // Decode decodes user data without its header by data_coding, read as SMPP
 // 3.4 §5.2.19 and, for other values, as 3GPP TS 23.038 §4. It is not ok
 // for binary data, compressed text and alphabets that are not supported.
-func Decode(dataCoding uint8, b []byte) (s string, ok bool) {
+func Decode(dataCoding uint8, b []byte) (s string, ok bool) { return GSM7.Decode(dataCoding, b, 0) }
+
+// Decode is Decode for an SMSC whose default alphabet is a. The user data
+// header that went before b was header octets long.
+func (a Alphabet) Decode(dataCoding uint8, b []byte, header int) (s string, ok bool) {
 	switch dataCoding {
 	case codingGSM7:
-		return DecodeGSM7(b), true
+		return a.decode(b, header), true
 	case 0x01, codingLatin1: // ASCII is within Latin-1
 		return DecodeLatin1(b), true
 	case codingUCS2:
@@ -23,11 +27,21 @@ func Decode(dataCoding uint8, b []byte) (s string, ok bool) {
 	group, alphabet := dataCoding&0xF0, dataCoding&0x0C
 	switch {
 	case group == 0x10 && alphabet == 0x00, group == 0xF0 && alphabet == 0x00, group == 0xC0, group == 0xD0:
-		return DecodeGSM7(b), true
+		return a.decode(b, header), true
 	case group == 0x10 && alphabet == 0x08, group == 0xE0:
 		return DecodeUCS2(b), true
 	}
 	return "", false
+}
+
+func (a Alphabet) decode(b []byte, header int) string {
+	switch a {
+	case GSM7Packed:
+		return DecodeGSM7(Unpack(b, header))
+	case Latin1, ASCII:
+		return DecodeLatin1(b)
+	}
+	return DecodeGSM7(b)
 }
 
 // DecodeGSM7 decodes unpacked septets. An escape before a code that the

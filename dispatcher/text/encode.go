@@ -30,17 +30,19 @@ const (
 // Options say how a text is encoded and split. The zero value chooses the
 // alphabet by the text and uses 8-bit concatenation references.
 type Options struct {
-	Encoding       sms.Encoding // empty is auto: GSM 7-bit when every character fits, else UCS-2
-	Ref            uint16       // concatenation reference; its low octet unless Ref16
-	Ref16          bool         // 16-bit reference, which costs an octet per part
-	SeptetsPerPart int          // GSM 7-bit part size for SMSCs that want less than fits, 2..153. Default what fits: 153, or 152 with Ref16
-	Flash          bool         // class 0 display; not with latin1
+	Encoding       sms.Encoding // empty is auto: data_coding 0 when every character fits, else UCS-2
+	Alphabet       Alphabet     // behind data_coding 0. Default GSM7
+	Concat         Concat       // of texts that need several parts. Default UDH8
+	Ref            uint16       // concatenation reference; its low octet with UDH8
+	SeptetsPerPart int          // for SMSCs that want less than fits: 8..153, 8..152 with UDH16, 8..160 with SAR. Default what fits, 153 with SAR
+	Flash          bool         // class 0 display; not with encoding latin1
 }
 
 // Encoded is a text ready to send: one segment, or 2..255 concatenated ones.
 type Encoded struct {
-	Encoding   sms.Encoding // the alphabet that was used, never auto; empty for binary payloads
+	Encoding   sms.Encoding // the characters that were allowed, never auto; empty for binary payloads
 	DataCoding uint8
+	Payload    bool // the one segment is longer than a short message: it goes into message_payload and the SMSC splits it
 	Segments   []Segment
 }
 
@@ -48,7 +50,8 @@ type Encoded struct {
 type Segment struct {
 	UDH      []byte // user data header with its length octet; nil when there is none
 	Payload  []byte
-	userData []byte // UDH and Payload
+	TLVs     []sms.TLV // sar_msg_ref_num, sar_total_segments and sar_segment_seqnum with SAR
+	userData []byte    // UDH and Payload
 }
 
 // UserData returns header and payload as they stand in short_message. With a
@@ -63,16 +66,20 @@ func (s Segment) UserData() []byte {
 // Encode encodes and splits a text. Escape sequences and surrogate pairs are
 // never cut. The error is an *sms.Error with CodeInvalid: a character that the
 // alphabet lacks is named by its position and code point, and a text that needs
-// more than 255 parts is refused.
+// more than 255 parts, or with Payload more than 65,535 octets, is refused.
 func Encode(s string, o Options) (Encoded, error) {
+	standard, err := o.Alphabet.behindZero()
+	if err != nil {
+		return Encoded{}, invalid(err)
+	}
 	switch o.Encoding {
 	case "", sms.EncodingAuto:
-		if b, bad := appendGSM7(make([]byte, 0, len(s)), s); bad < 0 {
-			return split(b, gsm7, o)
+		if b, bad := standard.append(make([]byte, 0, len(s)), s); bad < 0 {
+			return split(b, standard, o)
 		}
 		return encode(s, ucs2, o)
 	case sms.EncodingGSM7:
-		return encode(s, gsm7, o)
+		return encode(s, standard, o)
 	case sms.EncodingLatin1:
 		return encode(s, latin1, o)
 	case sms.EncodingUCS2:
@@ -100,20 +107,6 @@ func SplitBinary(data, udh []byte, dataCoding *uint8, flash bool) (Encoded, erro
 	return e, nil
 }
 
-// An alphabet is one way to write text.
-type alphabet struct {
-	encoding sms.Encoding
-	coding   uint8
-	flash    uint8 // data_coding with class 0; 0 when there is none
-	append   func(b []byte, s string) ([]byte, int)
-}
-
-var (
-	gsm7   = &alphabet{sms.EncodingGSM7, codingGSM7, codingGSM7Flash, appendGSM7}
-	latin1 = &alphabet{sms.EncodingLatin1, codingLatin1, 0, appendLatin1}
-	ucs2   = &alphabet{sms.EncodingUCS2, codingUCS2, codingUCS2Flash, appendUCS2}
-)
-
 func encode(s string, a *alphabet, o Options) (Encoded, error) {
 	size := len(s)
 	if a == ucs2 {
@@ -121,19 +114,19 @@ func encode(s string, a *alphabet, o Options) (Encoded, error) {
 	}
 	b, bad := a.append(make([]byte, 0, size), s)
 	if bad >= 0 {
-		return Encoded{}, invalid(misfit(s, bad, a.encoding))
+		return Encoded{}, invalid(misfit(s, bad, a.name))
 	}
 	return split(b, a, o)
 }
 
 // misfit names the character at an offset without showing it.
-func misfit(s string, offset int, e sms.Encoding) error {
+func misfit(s string, offset int, name string) error {
 	position := utf8.RuneCountInString(s[:offset]) + 1
 	r, size := utf8.DecodeRuneInString(s[offset:])
 	if r == utf8.RuneError && size == 1 {
 		return fmt.Errorf("text is not UTF-8 at octet %d", offset+1)
 	}
-	return fmt.Errorf("character %d (%U) is not in %s", position, r, e)
+	return fmt.Errorf("character %d (%U) is not in %s", position, r, name)
 }
 
 func invalid(err error) error {
@@ -151,14 +144,33 @@ func split(b []byte, a *alphabet, o Options) (Encoded, error) {
 		}
 		e.DataCoding = a.flash
 	}
-	if len(b) <= a.limit(0) {
-		e.Segments = []Segment{segment(b, 0)}
+	if a.weight(b) <= a.limit(0) {
+		e.Segments = []Segment{segment(a.pack(nil, b, 0), 0)}
 		return e, nil
 	}
-	header := headerOctets(o)
-	limit := a.limit(header)
-	if a == gsm7 && o.SeptetsPerPart >= 2 {
-		limit = min(limit, o.SeptetsPerPart)
+	if o.Concat == Payload {
+		return whole(e, a.pack(nil, b, 0))
+	}
+	return cutUp(e, b, a, o)
+}
+
+// maxPayloadOctets of message_payload: its length is two octets (SMPP 3.4 §3.2.4.1).
+const maxPayloadOctets = 65535
+
+// whole leaves the splitting to the SMSC.
+func whole(e Encoded, b []byte) (Encoded, error) {
+	if len(b) > maxPayloadOctets {
+		return Encoded{}, invalid(fmt.Errorf("text is %d octets, message_payload takes at most %d", len(b), maxPayloadOctets))
+	}
+	e.Payload, e.Segments = true, []Segment{segment(b, 0)}
+	return e, nil
+}
+
+// cutUp makes concatenated segments.
+func cutUp(e Encoded, b []byte, a *alphabet, o Options) (Encoded, error) {
+	limit, err := a.partLimit(o)
+	if err != nil {
+		return Encoded{}, invalid(err)
 	}
 	parts := 0
 	for rest := b; len(rest) > 0; parts++ {
@@ -167,14 +179,19 @@ func split(b []byte, a *alphabet, o Options) (Encoded, error) {
 	if parts > MaxParts {
 		return Encoded{}, invalid(fmt.Errorf("text needs %d parts, at most %d can be sent", parts, MaxParts))
 	}
+	header := o.Concat.headerOctets()
 	e.Segments = make([]Segment, 0, parts)
 	buf := make([]byte, 0, len(b)+parts*header)
 	for len(b) > 0 {
-		n, start := a.cut(b, limit), len(buf)
-		buf = appendHeader(buf, o, parts, len(e.Segments)+1)
-		buf = append(buf, b[:n]...)
+		n, start, number := a.cut(b, limit), len(buf), len(e.Segments)+1
+		buf = o.Concat.appendHeader(buf, o.Ref, parts, number)
+		buf = a.pack(buf, b[:n], header)
 		b = b[n:]
-		e.Segments = append(e.Segments, segment(buf[start:len(buf):len(buf)], header))
+		s := segment(buf[start:len(buf):len(buf)], header)
+		if o.Concat == SAR {
+			s.TLVs = sarTLVs(o.Ref, parts, number)
+		}
+		e.Segments = append(e.Segments, s)
 	}
 	return e, nil
 }
@@ -185,31 +202,4 @@ func segment(userData []byte, header int) Segment {
 		s.UDH = userData[:header:header]
 	}
 	return s
-}
-
-// limit returns how many octets of encoded text fit beside a header: 7-bit
-// text is packed on the air, where the header takes whole septets
-// (3GPP TS 23.040 §9.2.3.24).
-func (a *alphabet) limit(header int) int {
-	switch a {
-	case gsm7:
-		return (MaxOctets - header) * 8 / 7
-	case ucs2:
-		return (MaxOctets - header) &^ 1
-	}
-	return MaxOctets - header
-}
-
-// cut returns where to end a part of at most limit octets.
-func (a *alphabet) cut(b []byte, limit int) int {
-	if len(b) <= limit {
-		return len(b)
-	}
-	switch {
-	case a == gsm7 && b[limit-1] == escape:
-		return limit - 1
-	case a == ucs2 && b[limit-2]&0xFC == 0xD8: // a high surrogate
-		return limit - 2
-	}
-	return limit
 }
