@@ -215,7 +215,17 @@ func escape(s string) string {
 }
 
 // trim takes blanks and NULs off both ends.
-func trim(s string) string { return strings.Trim(s, " \t\r\n\x00") }
+func trim(s string) string {
+	for s != "" && isBlank(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isBlank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == 0 }
 
 func isDigits(s string) bool {
 	for i := range len(s) {
