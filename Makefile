@@ -19,8 +19,9 @@ test: ## all tests; real Redis where redis-server is installed
 	@command -v redis-server >/dev/null || echo "note: redis-server is not installed, the tests use the in-process stand-in"
 	$(GO) test ./...
 
-check: lint ## everything that CI runs: format, vet, staticcheck, race tests (docs and links too), tidy diff, vulnerabilities
+check: lint ## everything that CI runs: format, vet, staticcheck, race tests (docs and links too), a short fuzz, tidy diff, vulnerabilities
 	$(GO) test -race ./...
+	$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 	$(GO) mod tidy -diff
 	$(GO) mod verify >/dev/null
 	@# An offline machine has no vulnerability database; say so and go on.

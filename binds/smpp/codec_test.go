@@ -259,26 +259,40 @@ func TestMessagesThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
+// FuzzInboundBodies holds that no body makes the decoders panic or hold more
+// than it has, and that optional parameters that are whole read as they stand.
 func FuzzInboundBodies(f *testing.F) {
 	for _, s := range []string{"", deliverHead, deliverHead + "040000" + "0000" + "00000000" + "05" + "6869" + "001e0041"} {
 		b, _ := hex.DecodeString(s)
 		f.Add(b)
 	}
+	addRecords(f, func(octets []byte) { f.Add(octets[min(len(octets), headerOctets):]) })
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, command := range []uint32{cmdDeliverSM, cmdDataSM} {
 			m, err := decodeMessage(command, body)
 			if err != nil {
 				continue
 			}
-			n := len(m.ShortMessage)
+			n := len(m.ShortMessage) + len(m.ServiceType) + len(m.Source.Addr) + len(m.Destination.Addr)
 			for _, v := range m.TLVs {
 				n += 4 + len(v.Value)
 			}
-			if n > len(body) {
-				t.Errorf("%d octets out of %d", n, len(body))
+			if n > len(body) || cap(m.TLVs) > len(m.TLVs) {
+				t.Errorf("%d octets and room for %d TLVs out of %d octets", n, cap(m.TLVs), len(body))
 			}
 		}
+		if id := decodeMessageID(body); len(id) > len(body) {
+			t.Errorf("message_id of %d octets out of %d", len(id), len(body))
+		}
 		decodeBindResp(body)
-		decodeMessageID(body)
+
+		r := reader{b: body}
+		var again []byte
+		for _, v := range r.tlvs() {
+			again = appendTLV(again, v)
+		}
+		if whole := body[:len(body)-len(r.b)]; !r.short && !bytes.Equal(whole, again) {
+			t.Errorf("optional parameters %x read as %x", whole, again)
+		}
 	})
 }

@@ -47,8 +47,11 @@ type rawPeer struct {
 	in   chan rawPDU // closed when the session closes the connection
 }
 
-func newRawPeer(t *testing.T, conn net.Conn) *rawPeer {
-	p := &rawPeer{t: t, conn: conn, in: make(chan rawPDU, 65536)}
+func newRawPeer(t *testing.T, conn net.Conn) *rawPeer { return newRawPeerOf(t, conn, 65536) }
+
+// newRawPeerOf returns a peer that takes n PDUs before the test looks at them.
+func newRawPeerOf(t *testing.T, conn net.Conn, n int) *rawPeer {
+	p := &rawPeer{t: t, conn: conn, in: make(chan rawPDU, n)}
 	go func() {
 		defer close(p.in)
 		for {

@@ -149,7 +149,7 @@ func outcome(t *testing.T, writes ...[]byte) (out []string) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer func() { _ = there.Close() }()
-		peer := newRawPeer(t, there)
+		peer := newRawPeerOf(t, there, 64)
 		if answersBind || string(all[:4]) == "HTTP" {
 			out = bindOutcome(t, here, peer, writes)
 			return
