@@ -19,7 +19,7 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
-// housekeeping is how often keep-alives and overdue publishes are looked after.
+// housekeeping is how often keep-alives are looked after.
 const housekeeping = 250 * time.Millisecond
 
 // Config says where the server is. Zero values mean defaults.
@@ -66,11 +66,12 @@ type Client struct {
 	js       natsjs.JetStream
 	pub      *publisher
 	acks     outbox[verdict] // on in
-	results  sync.Pool       // of *resultMsg
+	outcomes sync.Pool       // of *resultMsg
+	receipts sync.Pool       // of *resultMsg
 
 	closing  atomic.Bool
 	ackLost  atomic.Bool   // an ack could not be written since the last reconnect
-	stop     chan struct{} // closed by Close; read by keepHouse
+	stop     chan struct{} // closed by Close; read by keepHouse and keepTime
 	stopOnce sync.Once
 	done     sync.WaitGroup
 
@@ -89,7 +90,8 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		stop:      make(chan struct{}),
 		unsettled: make(map[string]*unsettled),
 	}
-	c.acks.publish, c.results.New = c.tell, newResultMsg
+	c.acks.publish = c.tell
+	c.outcomes.New, c.receipts.New = newResultMsg, newResultMsg
 	if err := c.subjects.Validate(); err != nil {
 		return nil, err
 	}
@@ -122,6 +124,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c.done.Go(c.keepHouse)
+	c.done.Go(func() { c.pub.keepTime(c.stop) })
 	return c, nil
 }
 
@@ -262,8 +265,8 @@ func (c *Client) Close() {
 	c.done.Wait()
 }
 
-// keepHouse keeps unsettled deliveries from being redelivered and has overdue
-// publishes repeated: one ticker, no timer per message.
+// keepHouse keeps unsettled deliveries from being redelivered: one ticker, no
+// timer per message.
 func (c *Client) keepHouse() {
 	t := time.NewTicker(housekeeping)
 	defer t.Stop()
@@ -272,7 +275,6 @@ func (c *Client) keepHouse() {
 		case <-c.stop:
 			return
 		case now := <-t.C:
-			c.pub.expire(now)
 			if !c.in.IsConnected() {
 				continue
 			}

@@ -48,19 +48,28 @@ const usualResult = 1024
 // maxReason bounds Shortwire-Reason, in octets.
 const maxReason = 1024
 
-// Publish implements dispatcher.Publisher.
+// Publish implements dispatcher.Publisher. It looks at ctx ten times a
+// second.
 func (c *Client) Publish(ctx context.Context, r *sms.Result) error {
-	m := c.results.Get().(*resultMsg)
+	pool := &c.outcomes
+	if r.Kind == sms.KindReceipt {
+		pool = &c.receipts // of another subject
+	}
+	m := pool.Get().(*resultMsg)
 	data, err := r.AppendJSON(m.data[:0])
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)
 	}
+	if m.producer != r.Producer || m.route != r.Route || m.kind != r.Kind {
+		m.producer, m.route, m.kind = r.Producer, r.Route, r.Kind
+		m.subject = c.subjects.Results(r.Producer, r.Route, r.Kind)
+	}
 	m.data, m.id[0] = data, r.ID
-	err = c.pub.durable(ctx, &nats.Msg{Subject: c.subjects.Results(r.Producer, r.Route, r.Kind), Header: m.header, Data: data})
+	err = c.pub.durable(ctx, &nats.Msg{Subject: m.subject, Header: m.header, Data: data})
 	if err == nil {
 		// Stored, so nothing of it is left in the outbox, which is first in,
 		// first out. After a failure that is not known.
-		c.results.Put(m)
+		pool.Put(m)
 	}
 	return err
 }
@@ -68,9 +77,13 @@ func (c *Client) Publish(ctx context.Context, r *sms.Result) error {
 // resultMsg is what a published result leaves for the next: a quarter of all
 // that a worker allocated.
 type resultMsg struct {
-	data   []byte
-	id     []string // the one value in header
-	header nats.Header
+	data     []byte
+	id       []string // the one value in header
+	header   nats.Header
+	producer string
+	route    string
+	kind     sms.Kind
+	subject  string // of results of that producer, route and kind
 }
 
 func newResultMsg() any {

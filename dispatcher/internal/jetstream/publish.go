@@ -17,6 +17,8 @@ import (
 
 const (
 	headerMsgID = "Nats-Msg-Id"
+	// expiry is how often publishes that are overdue or given up are looked for.
+	expiry = 100 * time.Millisecond
 	// Pauses between attempts of one publish, jittered by half.
 	firstPause   = 50 * time.Millisecond
 	longestPause = time.Second
@@ -30,22 +32,29 @@ type publisher struct {
 	log     *slog.Logger
 	timeout time.Duration
 	inbox   string // with its trailing dot
-	calls   sync.Pool
 	outbox  outbox[outgoing]
 	trouble atomic.Bool // a publish is being repeated
 
 	mu       sync.Mutex
-	next     uint64           // guarded by mu
-	pending  map[uint64]*call // guarded by mu
-	restored chan struct{}    // closed at a reconnect, then replaced; guarded by mu
-	closed   error            // guarded by mu
+	calls    []*call       // by slot; guarded by mu
+	free     []*call       // those whose answer was read; guarded by mu
+	pending  int           // calls that are open; guarded by mu
+	restored chan struct{} // closed at a reconnect, then replaced; guarded by mu
+	closed   error         // guarded by mu
 }
 
-// call is one attempt to publish.
+// call is an attempt to publish, and afterwards another.
 type call struct {
-	since  time.Time
-	answer chan answer // capacity 1; written by whoever takes the call out of pending, read by attempt
+	slot   uint64          // in publisher.calls
+	round  uint64          // which attempt it is; guarded by publisher.mu
+	open   bool            // not answered; guarded by publisher.mu
+	ctx    context.Context // of who waits, for expire to look at: a select in every wait costs more than the wait; guarded by publisher.mu
+	since  time.Time       // guarded by publisher.mu
+	answer chan answer     // capacity 1; written by whoever closes the call, read by attempt
 }
+
+// slotBits of a token are the call's slot, the others its round.
+const slotBits = 24
 
 // outgoing is a message on its way to the server. It is a copy: the caller may
 // have given up on the attempt and made another of the same message.
@@ -64,11 +73,9 @@ func newPublisher(nc *nats.Conn, timeout time.Duration, log *slog.Logger) (*publ
 	p := &publisher{
 		nc: nc, log: log, timeout: timeout,
 		inbox:    nc.NewInbox() + ".",
-		pending:  make(map[uint64]*call),
 		restored: make(chan struct{}),
 	}
 	p.outbox.publish = p.hand
-	p.calls.New = func() any { return &call{answer: make(chan answer, 1)} }
 	sub, err := nc.Subscribe(p.inbox+"*", p.onAnswer)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe for publish acks: %w", err)
@@ -127,31 +134,19 @@ func (p *publisher) pause(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// attempt publishes once and waits for the answer. errUnanswered means that
-// the message may or may not be stored.
+// attempt publishes once and waits for the answer, or until expire sees that
+// ctx has ended. errUnanswered means that the message may or may not be stored.
 func (p *publisher) attempt(ctx context.Context, msg *nats.Msg) (answer, error) {
-	c := p.calls.Get().(*call)
-	token, err := p.register(c)
+	c, token, err := p.register(ctx)
 	if err != nil {
 		return answer{}, err
 	}
 	out := outgoing{*msg, token}
 	out.msg.Reply = p.reply(token)
 	p.outbox.send(out)
-	select {
-	case a := <-c.answer:
-		p.calls.Put(c)
-		return a, a.err
-	case <-ctx.Done():
-		if p.take(token) == nil {
-			// Answered at the last moment: the answer is worth more.
-			a := <-c.answer
-			p.calls.Put(c)
-			return a, a.err
-		}
-		p.calls.Put(c)
-		return answer{}, fmt.Errorf("%w: %w", errUnanswered, context.Cause(ctx))
-	}
+	a := <-c.answer
+	p.release(c)
+	return a, a.err
 }
 
 // hand gives a message to nats.go; a refusal is its answer.
@@ -165,16 +160,32 @@ func (p *publisher) hand(o *outgoing) {
 	}
 }
 
-func (p *publisher) register(c *call) (uint64, error) {
-	c.since = time.Now()
+// register opens a call and makes its token.
+func (p *publisher) register(ctx context.Context) (*call, uint64, error) {
+	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed != nil {
-		return 0, p.closed
+		return nil, 0, p.closed
 	}
-	p.next++
-	p.pending[p.next] = c
-	return p.next, nil
+	var c *call
+	if n := len(p.free); n > 0 {
+		c, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		c = &call{slot: uint64(len(p.calls)), answer: make(chan answer, 1)}
+		p.calls = append(p.calls, c)
+	}
+	c.round++
+	c.open, c.ctx, c.since = true, ctx, now
+	p.pending++
+	return c, c.round<<slotBits | c.slot, nil
+}
+
+// release makes a call whose answer was read ready for another attempt.
+func (p *publisher) release(c *call) {
+	p.mu.Lock()
+	p.free = append(p.free, c)
+	p.mu.Unlock()
 }
 
 func (p *publisher) reply(token uint64) string {
@@ -182,14 +193,26 @@ func (p *publisher) reply(token uint64) string {
 	return string(strconv.AppendUint(append(buf[:0], p.inbox...), token, 36))
 }
 
-// take takes an attempt out, to answer it or to give it up. It returns nil
-// when somebody else has: then its answer is written, or about to be.
+// take closes an attempt, to answer it. It returns nil when somebody else has.
 func (p *publisher) take(token uint64) *call {
+	slot, round := token&(1<<slotBits-1), token>>slotBits
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := p.pending[token]
-	delete(p.pending, token)
+	if slot >= uint64(len(p.calls)) {
+		return nil
+	}
+	c := p.calls[slot]
+	if !c.open || c.round != round {
+		return nil
+	}
+	p.close(c)
 	return c
+}
+
+// close is called with mu held.
+func (p *publisher) close(c *call) {
+	c.open, c.ctx = false, nil
+	p.pending--
 }
 
 // onAnswer takes a PubAck, or the server's word that nobody listens.
@@ -230,20 +253,33 @@ func readPubAck(msg *nats.Msg) answer {
 	return answer{duplicate: ack.Duplicate}
 }
 
-// expire gives up on attempts that were not answered in time.
-func (p *publisher) expire(now time.Time) {
-	p.mu.Lock()
-	var overdue []*call
-	for token, c := range p.pending {
-		if now.Sub(c.since) > p.timeout {
-			delete(p.pending, token)
-			overdue = append(overdue, c)
+// keepTime calls expire until stop is closed. Nothing in it waits for the
+// network: the end of a ctx must be seen however that is.
+func (p *publisher) keepTime(stop <-chan struct{}) {
+	t := time.NewTicker(expiry)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case now := <-t.C:
+			p.expire(now)
 		}
 	}
-	p.mu.Unlock()
-	for _, c := range overdue {
-		c.answer <- answer{err: errUnanswered}
-	}
+}
+
+// expire gives up on attempts that were not answered in time, and on those
+// that nobody waits for any more.
+func (p *publisher) expire(now time.Time) {
+	p.fail(func(c *call) error {
+		switch {
+		case c.ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", errUnanswered, context.Cause(c.ctx))
+		case now.Sub(c.since) > p.timeout:
+			return errUnanswered
+		}
+		return nil
+	})
 }
 
 // reconnected has every attempt repeated: its PubAck went down with the
@@ -253,7 +289,7 @@ func (p *publisher) reconnected() {
 	close(p.restored)
 	p.restored = make(chan struct{})
 	p.mu.Unlock()
-	p.fail(errUnanswered)
+	p.fail(func(*call) error { return errUnanswered })
 }
 
 // abandon fails what is pending and all that comes.
@@ -261,21 +297,27 @@ func (p *publisher) abandon(err error) {
 	p.mu.Lock()
 	p.closed = err
 	p.mu.Unlock()
-	p.fail(err)
+	p.fail(func(*call) error { return err })
 }
 
-func (p *publisher) fail(err error) {
+// fail answers the open calls with the error that verdict, called with mu
+// held, has for them.
+func (p *publisher) fail(verdict func(*call) error) {
 	p.mu.Lock()
-	all := p.pending
-	p.pending = make(map[uint64]*call)
-	p.mu.Unlock()
-	for _, c := range all {
-		c.answer <- answer{err: err}
+	defer p.mu.Unlock()
+	for _, c := range p.calls {
+		if !c.open {
+			continue
+		}
+		if err := verdict(c); err != nil {
+			p.close(c)
+			c.answer <- answer{err: err} // does not block: an open call has no answer yet
+		}
 	}
 }
 
 func (p *publisher) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.pending)
+	return p.pending
 }

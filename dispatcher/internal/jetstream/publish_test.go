@@ -168,6 +168,69 @@ func TestAnUnansweredPublishIsRepeatedAfterTheAckTimeout(t *testing.T) {
 	}
 }
 
+func TestAnUnansweredPublishEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t)
+	direct := setUp(t, dial(t, srv.url()))
+	proxy := startProxy(t, srv.addr())
+	c := dial(t, proxy.url(), func(c *Config) { c.AckTimeout = time.Hour })
+	proxy.mute.Store(true)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Publish(ctx, result("a")) }()
+	eventually(t, "it is stored", func() bool { return streamLen(t, direct, "SMS_RESULTS") == 1 })
+	why := errors.New("out of time")
+	cancel(why)
+	select {
+	case err := <-done:
+		if !errors.Is(err, why) || !errors.Is(err, errUnanswered) {
+			t.Errorf("error %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Publish does not return")
+	}
+}
+
+func TestALateAnswerDoesNotStandForAnotherMessage(t *testing.T) {
+	t.Parallel()
+	p := &publisher{inbox: "_INBOX.x.", timeout: time.Hour}
+	ack := func(token uint64) {
+		p.onAnswer(&nats.Msg{Subject: p.reply(token), Data: []byte(`{"stream":"S","seq":1}`)})
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	first, early, err := p.register(gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.expire(time.Now())
+	select {
+	case a := <-first.answer:
+		if !errors.Is(a.err, errUnanswered) {
+			t.Errorf("given up: %+v", a)
+		}
+	default:
+		t.Fatal("not given up")
+	}
+	p.release(first)
+	second, token, err := p.register(t.Context())
+	if err != nil || second != first {
+		t.Fatalf("another call, %v", err)
+	}
+	ack(early)
+	if n := p.count(); n != 1 {
+		t.Errorf("after the late answer %d calls are open", n)
+	}
+	ack(token)
+	ack(token) // the answer of somebody else
+	if n := p.count(); n != 0 {
+		t.Fatalf("after the answer %d calls are open", n)
+	}
+	if a := <-second.answer; a.err != nil {
+		t.Error(a.err)
+	}
+}
+
 func TestPublishWaitsForAServerThatIsAway(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t)
