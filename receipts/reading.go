@@ -31,8 +31,8 @@ type Reading struct {
 	Dlvrd      *string
 	Stat       *string
 	ErrorCode  *string
-	Text       *string // nil also when it is no text: not UTF-8, or UTF-16 inside ASCII
-	TextOctets []byte  // text: as received, when it is no text
+	Text       *string // nil also when it is no UTF-8
+	TextOctets []byte  // text: as received, when it is no UTF-8 or has control characters: binary, or UTF-16 inside ASCII
 }
 
 // Read reads a message for people. It is not ok when neither esm_class nor a
@@ -56,8 +56,12 @@ func Read(m *sms.Message) (r Reading, ok bool) {
 	r.Stat, r.ErrorCode = there(labelStat, r.Parsed.Stat), there(labelErr, r.Parsed.ErrorCode)
 	r.Text = there(labelText, r.Parsed.Text)
 	if r.Text != nil {
-		if raw := f.body[f.start[labelText]:f.end[labelText]]; !isText(trim(raw)) {
-			r.Text, r.TextOctets = nil, []byte(raw)
+		raw := f.body[f.start[labelText]:f.end[labelText]]
+		if !isText(trim(raw)) {
+			r.TextOctets = []byte(raw)
+		}
+		if !utf8.ValidString(raw) {
+			r.Text = nil
 		}
 	}
 	return r, true
@@ -93,7 +97,7 @@ func beginsLikeReceipt(f *fields) bool {
 	return n > 0
 }
 
-// isText reports whether s is UTF-8 that can be shown.
+// isText reports whether s is UTF-8 without control characters.
 func isText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return r < ' ' && r != '\t' && r != '\r' && r != '\n'

@@ -19,7 +19,7 @@ func TestAReadingTellsAbsentFromEmpty(t *testing.T) {
 		"id:7 sub: stat:DELIVRD":             {Sub: said(""), Stat: said("DELIVRD")},
 		"id:7 dlvrd:001 err:00B, text:":      {Dlvrd: said("001"), ErrorCode: said("00B"), Text: said("")},
 		"id:7 text: hello ":                  {Text: said("hello")},
-		"id:7 err: text:\x04\x1f\x04\x40":    {ErrorCode: said("")},
+		"id:7 err: text:\x04\x1f\x04\x40":    {ErrorCode: said(""), Text: said("\x04\x1f\x04@")},
 		"id:7 stat: text:gr\xfc\xdf\x00\x00": {Stat: said("")},
 	} {
 		r, ok := Read(&sms.Message{ESMClass: 4, ShortMessage: []byte(text)})

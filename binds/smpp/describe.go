@@ -57,14 +57,14 @@ func (e *OffsetError) Unwrap() error { return e.Err }
 // inside the PDU, which pdu then holds as far as it goes.
 func CutPDU(stream []byte) (pdu, rest []byte, err error) {
 	if len(stream) < 4 {
-		return stream, nil, &OffsetError{len(stream), fmt.Errorf("%w: %d octets are no PDU", io.ErrUnexpectedEOF, len(stream))}
+		return stream, nil, &OffsetError{len(stream), fmt.Errorf("%d octets are no PDU: %w", len(stream), io.ErrUnexpectedEOF)}
 	}
 	length := binary.BigEndian.Uint32(stream)
 	if length < headerOctets || length > maxPDUOctets {
 		return nil, nil, &OffsetError{0, fmt.Errorf("%w: %d, must be %d..%d", ErrOutOfStep, length, headerOctets, maxPDUOctets)}
 	}
 	if int(length) > len(stream) {
-		return stream, nil, &OffsetError{len(stream), fmt.Errorf("%w: command_length is %d, %d octets are there", io.ErrUnexpectedEOF, length, len(stream))}
+		return stream, nil, &OffsetError{len(stream), fmt.Errorf("command_length is %d, %d octets are there: %w", length, len(stream), io.ErrUnexpectedEOF)}
 	}
 	return stream[:length], stream[length:], nil
 }
@@ -78,7 +78,7 @@ func Describe(pdu []byte) (Description, error) {
 	if len(whole) < headerOctets {
 		var d Description
 		if err == nil || whole != nil {
-			err = &OffsetError{len(whole), fmt.Errorf("%w: header of %d octets, must be %d", io.ErrUnexpectedEOF, len(whole), headerOctets)}
+			err = &OffsetError{len(whole), fmt.Errorf("header of %d octets, must be %d: %w", len(whole), headerOctets, io.ErrUnexpectedEOF)}
 		}
 		return d, err
 	}
