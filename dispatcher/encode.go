@@ -73,10 +73,10 @@ func (r *MessageRules) Encode(producer string, job *sms.Job) ([]*sms.Message, er
 		if len(seg.UDH) > 0 {
 			m.ESMClass |= sms.ESMClassUDHI
 		}
-		if seg.TLVs != nil {
-			m.TLVs = slices.Concat(base.TLVs, seg.TLVs)
+		if sar := encoded.TLVs(i); sar != nil {
+			m.TLVs = slices.Concat(base.TLVs, sar)
 		}
-		if encoded.Payload && !r.DataSM { // data_sm has its user data there anyway
+		if encoded.Concat == text.Payload && !r.DataSM { // data_sm has its user data there anyway
 			m.TLVs = slices.Concat(base.TLVs, []sms.TLV{{Tag: sms.TagMessagePayload, Value: m.ShortMessage}})
 			m.ShortMessage = nil
 		}
@@ -182,7 +182,7 @@ func (r *MessageRules) checkTags(job *sms.Job, e text.Encoded) error {
 		case !ReservedTag(t.Tag):
 		case t.Tag == sms.TagMessagePayload && (r.DataSM || len(e.Segments[0].UserData()) > 0):
 			return invalid("tlvs: message_payload (0x%04x) cannot stand beside the job's own text", t.Tag)
-		case t.Tag != sms.TagMessagePayload && (len(e.Segments) > 1 || e.Payload):
+		case t.Tag != sms.TagMessagePayload && e.Concat != "":
 			return invalid("tlvs: 0x%04x names one segment, but the text is too long for one", t.Tag)
 		}
 	}

@@ -186,3 +186,18 @@ func TestBinaryPayloadsKeepTheirHeaderInDataSM(t *testing.T) {
 		t.Errorf("%v: %+v", err, got)
 	}
 }
+
+func BenchmarkEncode(b *testing.B) {
+	long := strings.Repeat("hello [€] ", 40)
+	for name, content := range map[string]string{"short": "Your code is 123456. It expires in 10 minutes.", "three parts": long} {
+		b.Run(name, func(b *testing.B) {
+			j := job(content, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := new(MessageRules).Encode("shop", j); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -15,9 +15,9 @@ type Message struct {
 	RegisteredDelivery   uint8
 	ReplaceIfPresent     uint8
 	DataCoding           uint8
+	DataSM               bool   // outbound: travels as data_sm, which has no place for the fields from ProtocolID to ValidityPeriod and ReplaceIfPresent
 	ShortMessage         []byte // user data, with its UDH when ESMClass says so; ≤ 254 octets on the wire (larger goes to message_payload)
 	TLVs                 []TLV  // order and repeats kept
-	DataSM               bool   // outbound: travels as data_sm, which has no place for the fields from ProtocolID to ValidityPeriod and ReplaceIfPresent
 
 	Part       int // 1-based number within the job, 1 when not concatenated
 	PartsTotal int // 1..255

@@ -42,16 +42,26 @@ type Options struct {
 type Encoded struct {
 	Encoding   sms.Encoding // the characters that were allowed, never auto; empty for binary payloads
 	DataCoding uint8
-	Payload    bool // the one segment is longer than a short message: it goes into message_payload and the SMSC splits it
+	Concat     Concat // of the segments; empty when one short message is enough
+	Ref        uint16 // concatenation reference
 	Segments   []Segment
+}
+
+// TLVs returns the optional parameters that belong to the segment with the
+// index: sar_msg_ref_num, sar_total_segments and sar_segment_seqnum with SAR,
+// none else.
+func (e *Encoded) TLVs(i int) []sms.TLV {
+	if e.Concat != SAR {
+		return nil
+	}
+	return sarTLVs(e.Ref, len(e.Segments), i+1)
 }
 
 // Segment is the user data of one short message.
 type Segment struct {
 	UDH      []byte // user data header with its length octet; nil when there is none
 	Payload  []byte
-	TLVs     []sms.TLV // sar_msg_ref_num, sar_total_segments and sar_segment_seqnum with SAR
-	userData []byte    // UDH and Payload
+	userData []byte // UDH and Payload
 }
 
 // UserData returns header and payload as they stand in short_message. With a
@@ -162,7 +172,7 @@ func whole(e Encoded, b []byte) (Encoded, error) {
 	if len(b) > maxPayloadOctets {
 		return Encoded{}, invalid(fmt.Errorf("text is %d octets, message_payload takes at most %d", len(b), maxPayloadOctets))
 	}
-	e.Payload, e.Segments = true, []Segment{segment(b, 0)}
+	e.Concat, e.Segments = Payload, []Segment{segment(b, 0)}
 	return e, nil
 }
 
@@ -180,6 +190,7 @@ func cutUp(e Encoded, b []byte, a *alphabet, o Options) (Encoded, error) {
 		return Encoded{}, invalid(fmt.Errorf("text needs %d parts, at most %d can be sent", parts, MaxParts))
 	}
 	header := o.Concat.headerOctets()
+	e.Concat, e.Ref = o.Concat.orDefault(), o.Ref
 	e.Segments = make([]Segment, 0, parts)
 	buf := make([]byte, 0, len(b)+parts*header)
 	for len(b) > 0 {
@@ -187,11 +198,7 @@ func cutUp(e Encoded, b []byte, a *alphabet, o Options) (Encoded, error) {
 		buf = o.Concat.appendHeader(buf, o.Ref, parts, number)
 		buf = a.pack(buf, b[:n], header)
 		b = b[n:]
-		s := segment(buf[start:len(buf):len(buf)], header)
-		if o.Concat == SAR {
-			s.TLVs = sarTLVs(o.Ref, parts, number)
-		}
-		e.Segments = append(e.Segments, s)
+		e.Segments = append(e.Segments, segment(buf[start:len(buf):len(buf)], header))
 	}
 	return e, nil
 }

@@ -95,7 +95,7 @@ func checkSegments(t *testing.T, s string, o text.Options, e text.Encoded) {
 		if !bytes.Equal(seg.UserData(), append(bytes.Clone(seg.UDH), seg.Payload...)) {
 			t.Errorf("part %d: user data is not header and payload", i+1)
 		}
-		if !e.Payload {
+		if e.Concat != text.Payload {
 			checkFits(t, i+1, decoded, o, e)
 		}
 		checkReference(t, i+1, o, e)
@@ -125,7 +125,7 @@ func checkFits(t *testing.T, number int, decoded string, o text.Options, e text.
 		}
 	}
 	header := len(seg.UDH)
-	if seg.TLVs != nil && o.SeptetsPerPart <= 153 {
+	if e.Concat == text.SAR && o.SeptetsPerPart <= 153 {
 		header = 6
 	}
 	if 8*header+bits > 8*text.MaxOctets {
@@ -154,7 +154,7 @@ func checkReference(t *testing.T, number int, o text.Options, e text.Encoded) {
 	if !bytes.Equal(udh, seg.UDH) {
 		t.Errorf("part %d: header % x, want % x", number, seg.UDH, udh)
 	}
-	if diff := cmp.Diff(tlvs, seg.TLVs); diff != "" {
+	if diff := cmp.Diff(tlvs, e.TLVs(number-1)); diff != "" {
 		t.Errorf("part %d: TLVs (-want +got):\n%s", number, diff)
 	}
 }

@@ -55,8 +55,8 @@ func TestKnownSizesOfEveryWayToConcatenate(t *testing.T) {
 			if diff := cmp.Diff(tt.octets, sizes(e)); diff != "" {
 				t.Errorf("octets per part (-want +got):\n%s", diff)
 			}
-			if want := tt.opts.Concat == text.Payload && tt.octets[0] > 140 && tt.octets[0] != 160; e.Payload != want {
-				t.Errorf("payload is %t, want %t", e.Payload, want)
+			if want := tt.opts.Concat == text.Payload && tt.octets[0] > 140 && tt.octets[0] != 160; (e.Concat == text.Payload) != want {
+				t.Errorf("concatenated by %q, payload is %t", e.Concat, want)
 			}
 			checkSegments(t, tt.text, tt.opts, e)
 		})
@@ -196,7 +196,7 @@ func TestAPartSentAgainIsTheSame(t *testing.T) {
 			}
 			again, _ := text.Encode(s, o)
 			for i, seg := range first.Segments {
-				if !bytes.Equal(seg.UserData(), again.Segments[i].UserData()) || cmp.Diff(seg.TLVs, again.Segments[i].TLVs) != "" {
+				if !bytes.Equal(seg.UserData(), again.Segments[i].UserData()) || cmp.Diff(first.TLVs(i), again.TLVs(i)) != "" {
 					t.Errorf("%s, %s: part %d differs", c, a, i+1)
 				}
 			}
