@@ -142,6 +142,7 @@ func (b *bind) attempt(intake, work context.Context) (lived time.Duration, err e
 func (b *bind) config(work context.Context) smpp.Config {
 	cfg := b.pool.cfg.session(b.kind)
 	cfg.Logger = b.log
+	cfg.Tracer, cfg.Name = b.pool.deps.Tracer, b.name
 	cfg.OnFree = b.pool.notify
 	if deliver := b.pool.deps.Deliver; deliver != nil {
 		// Also in a transmitter: some SMSCs send receipts where the message came from.

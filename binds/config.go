@@ -71,6 +71,8 @@ type Deps struct {
 	Limiter func(bind string) Limiter
 	// Dial replaces the TCP dialer. KeepAlive and UserTimeout are then its own affair.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Tracer lets somebody watch the PDUs of all binds.
+	Tracer *smpp.Tracer
 }
 
 // Limiter limits one bind's submit_sm.

@@ -53,6 +53,7 @@ func newSession(conn net.Conn, cfg Config) (*Session, error) {
 		noSubmit: make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		calls:    newCallTable(cfg.Window),
+		crowding: crowding{size: cfg.Window, limit: cfg.Window},
 		control:  make(map[uint32]control),
 	}, nil
 }
@@ -79,12 +80,15 @@ func (s *Session) exchangeBind() error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.conn.Write(request); err != nil {
-		return fmt.Errorf("write: %w", err)
+	if err := s.writeUnbound(request); err != nil {
+		return err
 	}
 	response := s.cfg.BindType.command() | responseBit
 	for {
 		f, err := s.frames.next()
+		if r := s.cfg.Tracer.watched(); r != nil {
+			r.received(s.cfg.Name, f, err)
+		}
 		if err != nil && s.conn.octets.Load() == 0 && !errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("connection ended before the response: %w: %w", ErrClosedUnanswered, err)
 		}
@@ -101,7 +105,7 @@ func (s *Session) exchangeBind() error {
 		case cmdGenericNack:
 			return s.refused(f.status, errors.New("answered by generic_nack"))
 		case cmdUnbind:
-			_, _ = s.conn.Write(appendHeader(nil, cmdUnbindResp, StatusOK, f.sequence))
+			_ = s.writeUnbound(appendHeader(nil, cmdUnbindResp, StatusOK, f.sequence))
 			return ErrPeerUnbind
 		}
 		if err := s.beforeBound(f); err != nil {
@@ -144,7 +148,15 @@ func (s *Session) beforeBound(f frame) error {
 		s.refuse(RefusedCommand, f)
 		answer = appendHeader(nil, cmdGenericNack, StatusInvCmdID, f.sequence)
 	}
-	if _, err := s.conn.Write(answer); err != nil {
+	return s.writeUnbound(answer)
+}
+
+// writeUnbound writes while there is no writer yet.
+func (s *Session) writeUnbound(b []byte) error {
+	if r := s.cfg.Tracer.watched(); r != nil {
+		r.sent(s.cfg.Name, b)
+	}
+	if _, err := s.conn.Write(b); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil

@@ -27,6 +27,9 @@ func (s *Session) readLoop(ctx context.Context) error {
 	s.early = nil
 	for {
 		f, err := s.frames.next()
+		if r := s.cfg.Tracer.watched(); r != nil {
+			r.received(s.cfg.Name, f, err)
+		}
 		if err != nil {
 			return s.readFailed(ctx, f, err)
 		}
@@ -113,6 +116,10 @@ func (s *Session) complete(f frame, id string) {
 	s.mu.Lock()
 	c := s.calls.get(f.sequence)
 	if c != nil && (f.command == c.response || f.command == cmdGenericNack) {
+		before := s.crowding.limit
+		if s.crowding.answered(f.status, s.calls.n) {
+			s.win.resize(s.crowding.limit - before)
+		}
 		s.calls.remove(c)
 		s.notifyLocked()
 		s.mu.Unlock()

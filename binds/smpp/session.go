@@ -48,6 +48,9 @@ type Config struct {
 	OnFree func()
 	// Logger defaults to none.
 	Logger *slog.Logger
+	// Tracer lets somebody watch the session's PDUs, under Name.
+	Tracer *Tracer
+	Name   string
 }
 
 // MaxWindow is the largest window.
@@ -132,6 +135,7 @@ type Session struct {
 	sequence   uint32             // guarded by mu; last one used
 	calls      callTable          // guarded by mu
 	late       tombstones         // guarded by mu
+	crowding   crowding           // guarded by mu
 	control    map[uint32]control // guarded by mu; enquire_link and unbind that somebody waits for
 	enquiredAt time.Duration      // guarded by mu; 0: no enquire_link of the housekeeper is open
 	enquiry    uint32             // guarded by mu; its sequence number

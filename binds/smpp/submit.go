@@ -41,10 +41,11 @@ func (s *Session) TryAcquire(n int) bool { return s.win.tryTake(n) }
 func (s *Session) Release(n int) { s.win.give(n) }
 
 // Free returns how many window slots are free.
-func (s *Session) Free() int { return int(s.win.free.Load()) }
+func (s *Session) Free() int { return max(0, int(s.win.free.Load())) }
 
-// Window returns the size of the window.
-func (s *Session) Window() int { return s.cfg.Window }
+// Window returns the size of the window: Config.Window, or less when the SMSC
+// was found to grant less.
+func (s *Session) Window() int { return int(s.win.size.Load()) }
 
 // Go sends messages of one burst and returns without waiting. The caller has
 // acquired a slot for each; Go takes them over, also when it fails. Each call
@@ -201,6 +202,9 @@ func (s *Session) writeLoop() {
 // write hands b to the connection in pieces of at most maxWriteOctets. What
 // was handed counts as written, whether the write succeeds or not.
 func (s *Session) write(b []byte) error {
+	if r := s.cfg.Tracer.watched(); r != nil {
+		r.sent(s.cfg.Name, b)
+	}
 	for len(b) > 0 {
 		n := min(len(b), maxWriteOctets)
 		s.mu.Lock()
