@@ -48,6 +48,7 @@ func (b *bind) reserve(n, slots int) (*Reservation, Shortage) {
 	if s == nil {
 		return nil, Shortage{Reason: ShortBind}
 	}
+	slots = min(slots, s.Window())
 	if b.limiter != nil && s.Free() >= slots {
 		// Tokens first: giving slots back would announce them for nothing.
 		if wait := b.limiter.Take(n); wait > 0 {

@@ -3,6 +3,7 @@ package smpp_test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,69 @@ func TestAnOverrunWindowIsAStatusLikeAnother(t *testing.T) {
 					t.Errorf("%d refused for the window, want the fourth", refused)
 				}
 				e.up(t)
+			})
+		})
+	}
+}
+
+// pump sends messages from as many senders, each waiting for the answer to
+// its last, until n are answered. It returns how many were refused.
+func (e *esme) pump(t *testing.T, senders, n int) (refused int) {
+	t.Helper()
+	var left, no atomic.Int64
+	left.Store(int64(n))
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			for left.Add(-1) >= 0 {
+				if c := <-e.submit(t, "447700900123"); c.Err != nil {
+					t.Errorf("ended with %v", c.Err)
+				} else if c.Status != smpp.StatusOK {
+					no.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	return int(no.Load())
+}
+
+func TestAWindowThatTheSMSCDoesNotGrantIsNarrowed(t *testing.T) {
+	t.Parallel()
+	for _, status := range []uint32{smsctest.RSUBMITFAIL, smsctest.RMSGQFUL} {
+		t.Run(smsctest.StatusName(status), func(t *testing.T) {
+			sim := smsctest.Config{Window: 10, WindowStatus: status, Latency: 50 * time.Millisecond}
+			bubble(t, sim, smpp.Config{Window: 40}, func(t *testing.T, e *esme) {
+				e.pump(t, 100, 1000)
+				if w := e.Window(); w != 10 {
+					t.Errorf("window %d, want what the SMSC grants", w)
+				}
+				if n := e.pump(t, 100, 2000); n != 0 {
+					t.Errorf("%d of 2000 refused with the narrowed window", n)
+				}
+				// What is tried now and then beyond it costs little.
+				if n := e.pump(t, 100, 20_000); n > 200 || e.Window() < 10 || e.Window() > 11 {
+					t.Errorf("%d of 20000 refused, window %d", n, e.Window())
+				}
+				synctest.Wait()
+				if st := e.Stats(); st.InFlight != 0 || e.Free() != e.Window() {
+					t.Errorf("%d in flight, %d of %d slots free", st.InFlight, e.Free(), e.Window())
+				}
+			})
+		})
+	}
+}
+
+func TestRefusalsForOtherReasonsLeaveTheWindow(t *testing.T) {
+	t.Parallel()
+	for name, share := range map[string]float64{"now and then": 0.05, "often": 0.4} {
+		t.Run(name, func(t *testing.T) {
+			sim := smsctest.Config{Latency: 50 * time.Millisecond, Faults: smsctest.Faults{Error: share, ErrorStatus: smsctest.RSUBMITFAIL}}
+			bubble(t, sim, smpp.Config{Window: 40}, func(t *testing.T, e *esme) {
+				e.pump(t, 100, 5000)
+				if w := e.Window(); w != 40 {
+					t.Errorf("window %d, want 40", w)
+				}
 			})
 		})
 	}

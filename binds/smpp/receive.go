@@ -116,9 +116,8 @@ func (s *Session) complete(f frame, id string) {
 	s.mu.Lock()
 	c := s.calls.get(f.sequence)
 	if c != nil && (f.command == c.response || f.command == cmdGenericNack) {
-		before := s.crowding.limit
-		if s.crowding.answered(f.status, s.calls.n) {
-			s.win.resize(s.crowding.limit - before)
+		if change := s.crowding.answered(f.status, s.calls.n); change != 0 {
+			s.win.resize(change)
 		}
 		s.calls.remove(c)
 		s.notifyLocked()

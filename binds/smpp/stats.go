@@ -43,7 +43,7 @@ func (s *Session) Stats() Stats {
 		Writes:    s.stats.writes.Load(),
 		BytesOut:  s.stats.bytesOut.Load(),
 		BytesIn:   uint64(s.conn.octets.Load()),
-		InFlight:  s.cfg.Window - s.Free(),
+		InFlight:  max(0, int(s.win.size.Load()-s.win.free.Load())),
 		Refusals:  refusals,
 	}
 }

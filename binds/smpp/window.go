@@ -10,7 +10,7 @@ import (
 // needed. Taking and giving back are one atomic operation each unless
 // somebody waits.
 type window struct {
-	size    int64
+	size    atomic.Int64
 	free    atomic.Int64
 	starved atomic.Bool // a take failed since onFree was last called
 	onFree  func()      // may be nil; called without locks, must not block
@@ -22,7 +22,8 @@ type window struct {
 }
 
 func newWindow(size int, onFree func()) *window {
-	w := &window{size: int64(size), onFree: onFree}
+	w := &window{onFree: onFree}
+	w.size.Store(int64(size))
 	w.free.Store(int64(size))
 	return w
 }
@@ -77,6 +78,16 @@ func (w *window) take(ctx context.Context, stop <-chan struct{}) error {
 			w.wake(1) // the turn was given while we left: pass it on
 		}
 		return err
+	}
+}
+
+// resize adds n slots, or takes -n away: those that are out count as soon as
+// they come back. Who is told by onFree hears of it with the next give.
+func (w *window) resize(n int) {
+	w.size.Add(int64(n))
+	w.free.Add(int64(n))
+	if n > 0 && w.waiting.Load() > 0 {
+		w.wake(n)
 	}
 }
 
