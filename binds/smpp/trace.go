@@ -64,6 +64,9 @@ func (t *Tracer) Stop() bool {
 	return r != nil
 }
 
+// Watched reports whether a recording is going on.
+func (t *Tracer) Watched() bool { return t.watched() != nil }
+
 // watched returns the recording to add to, nil when nobody watches.
 func (t *Tracer) watched() *Recording {
 	if t == nil {

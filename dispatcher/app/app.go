@@ -78,6 +78,8 @@ func New(cfg *Config, deps Deps) (*App, error) {
 		Status:   func() any { return a.Status() },
 		Ready:    a.ready,
 		Gatherer: a.metrics.Gatherer(),
+		Trace:    a.trace,
+		EndTrace: a.endTrace,
 		Logger:   a.log,
 	})
 	return a, nil

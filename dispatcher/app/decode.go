@@ -38,6 +38,7 @@ type DecodedPDU struct {
 	Receipt  *DecodedReceipt  `json:"receipt,omitempty"`
 
 	Warnings []DecodedFault `json:"warnings,omitempty"` // wrong, and read all the same
+	Dropped  int            `json:"dropped,omitempty"`  // trace: PDUs that went missing before this one
 	Hex      string         `json:"hex,omitempty"`      // trace, unmasked: the PDU
 	Error    string         `json:"error,omitempty"`    // why nothing more could be read
 	Offset   *int           `json:"offset,omitempty"`   // of Error

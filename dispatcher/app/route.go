@@ -39,6 +39,7 @@ type route struct {
 	pool       *binds.Pool
 	dispatcher *dispatcher.Dispatcher
 	used       rateMeter
+	tracer     smpp.Tracer
 }
 
 // lateTimeout bounds what is done for a response that came after its timeout.
@@ -54,6 +55,7 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 	poolCfg.DrainTimeout = drain // work, which App ends in time, is the bound
 	r.pool, err = binds.New(poolCfg, binds.Deps{
 		Logger: log,
+		Tracer: &r.tracer,
 		Deliver: func(ctx context.Context, bind string, in *smpp.Inbound) uint32 {
 			return p.desk.Deliver(ctx, cfg.Name, bind, &in.Message)
 		},

@@ -54,6 +54,7 @@ func (r *route) status(p *parts) RouteStatus {
 		Retries:     d.Retries,
 		DeadLetters: d.DeadLetters,
 		Receipts:    ReceiptStatus{Matched: stats.Matched, Parked: stats.Parked, Unmatched: stats.Unmatched},
+		Traced:      r.tracer.Watched(),
 	}
 	for limit, held := range d.Limited {
 		s.LimitedFor[string(limit)] = held.Seconds()

@@ -48,6 +48,7 @@ type RouteStatus struct {
 	Retries     int64                   `json:"retries"`         // attempts scheduled
 	DeadLetters int64                   `json:"dead_letters"`    // jobs buried
 	Receipts    ReceiptStatus           `json:"receipts"`        //
+	Traced      bool                    `json:"traced"`          // somebody watches its PDUs
 }
 
 // LaneStatus is the state of one lane.

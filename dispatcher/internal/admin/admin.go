@@ -4,6 +4,8 @@
 //	GET /readyz   200 when it can take jobs, else 503 and the reason
 //	GET /status   the worker's state as JSON
 //	GET /metrics  Prometheus text or OpenMetrics
+//	POST /trace/{route}    a route's PDUs, one line of JSON each, while the request lasts
+//	DELETE /trace/{route}  ends that
 //
 // It has no authentication: listen where only operators can connect.
 package admin
@@ -41,6 +43,11 @@ type Deps struct {
 	Ready    func() error        // why no jobs can be taken now, nil when they can; called concurrently
 	Gatherer prometheus.Gatherer // what /metrics shows
 	Logger   *slog.Logger        // default: nothing is logged
+
+	// Trace begins a trace and EndTrace ends the one of a route, if there is
+	// one. Nil: there is no tracing.
+	Trace    func(TraceRequest) (TraceLines, error)
+	EndTrace func(route string) bool
 }
 
 // Server is the admin server.
@@ -85,6 +92,7 @@ func (s *Server) Run(ctx context.Context) error {
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		ErrorLog:          slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends traces
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
@@ -133,6 +141,12 @@ func (s *Server) handler() http.Handler {
 		ErrorLog:      slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelWarn),
 		ErrorHandling: promhttp.ContinueOnError,
 	}))
+	if s.deps.Trace != nil {
+		// A page in the operator's browser must not switch it on.
+		own := http.NewCrossOriginProtection()
+		mux.Handle("POST /trace/{route}", own.Handler(http.HandlerFunc(s.trace)))
+		mux.Handle("DELETE /trace/{route}", own.Handler(http.HandlerFunc(s.endTrace)))
+	}
 	return mux
 }
 
