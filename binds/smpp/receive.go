@@ -116,12 +116,14 @@ func (s *Session) complete(f frame, id string) {
 	s.mu.Lock()
 	c := s.calls.get(f.sequence)
 	if c != nil && (f.command == c.response || f.command == cmdGenericNack) {
-		if change := s.crowding.answered(f.status, s.calls.n); change != 0 {
-			s.win.resize(change)
-		}
+		change := s.crowding.answered(f.status, s.calls.n)
+		s.win.resize(change)
 		s.calls.remove(c)
 		s.notifyLocked()
 		s.mu.Unlock()
+		if change != 0 {
+			s.log.Warn("window changed to what the SMSC seems to grant", "window", s.Window(), "configured", s.cfg.Window)
+		}
 		s.stats.responses.Add(1)
 		c.Status, c.MessageID = f.status, id
 		if f.command == cmdGenericNack && f.status == StatusOK {

@@ -84,6 +84,9 @@ func (w *window) take(ctx context.Context, stop <-chan struct{}) error {
 // resize adds n slots, or takes -n away: those that are out count as soon as
 // they come back. Who is told by onFree hears of it with the next give.
 func (w *window) resize(n int) {
+	if n == 0 {
+		return
+	}
 	w.size.Add(int64(n))
 	w.free.Add(int64(n))
 	if n > 0 && w.waiting.Load() > 0 {

@@ -1,0 +1,62 @@
+package binds
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shortwire-sms/shortwire/binds/smpp"
+	"github.com/shortwire-sms/shortwire/binds/smsctest"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+func TestASuccessWithoutAMessageIDIsASuccess(t *testing.T) {
+	sim := smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action { return smsctest.Action{Body: []byte{}} }}
+	bubble(t, sim, Config{}, Deps{}, func(t *testing.T, r *rig) {
+		want := []sms.Reply{{Part: 1, Bind: "acme/1"}}
+		if diff := cmp.Diff(want, r.send(t, 1)); diff != "" {
+			t.Errorf("replies (-want +got):\n%s", diff)
+		}
+		time.Sleep(time.Hour)
+		if n := r.smsc.Stats().Submits; n != 1 {
+			t.Errorf("submitted %d times", n)
+		}
+	})
+}
+
+func TestAMessageOfMoreSegmentsThanTheSMSCGrantsGoesAllTheSame(t *testing.T) {
+	sim := smsctest.Config{Window: 2, Latency: 50 * time.Millisecond}
+	bubble(t, sim, Config{Window: 8}, Deps{}, func(t *testing.T, r *rig) {
+		for range 200 { // most of it refused, until the window is narrowed
+			_ = r.send(t, 8)
+			synctest.Wait()
+		}
+		replies := r.send(t, 8)
+		if diff := cmp.Diff(make([]sms.Code, 8), codes(replies)); diff != "" {
+			t.Errorf("codes (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRefusalsAreSummedOverTheSessionsOfABind(t *testing.T) {
+	bubble(t, smsctest.Config{}, Config{}, Deps{}, func(t *testing.T, r *rig) {
+		for range 2 {
+			all := r.smsc.Binds()
+			id := all[len(all)-1].ID
+			junk := smsctest.PDU{CommandID: 0x777, Sequence: 1}.Append(nil)
+			if err := r.smsc.Send(id, append(junk, make([]byte, 16)...)); err != nil { // and a length of 0
+				t.Fatal(err)
+			}
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+		}
+		var want smpp.Refusals
+		want[smpp.RefusedCommand], want[smpp.RefusedLength] = 2, 2
+		st := r.Snapshot()[0]
+		if diff := cmp.Diff(want, st.Stats.Refusals); diff != "" || st.State != StateBound {
+			t.Errorf("state %s, refusals (-want +got):\n%s", st.State, diff)
+		}
+	})
+}
