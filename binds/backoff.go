@@ -55,7 +55,7 @@ func (b *bind) pause(lived time.Duration, err error) (State, time.Duration) {
 	case b.silent >= back.SilentCloses:
 		return StateRefused, upTo(back.Credentials)
 	case lived == 0 && errors.As(err, &refused) && refused.Status != 0:
-		switch classifyBind(refused.Status) {
+		switch b.pool.cfg.Status.classifyBind(refused.Status) {
 		case refusedCredential:
 			return StateRefused, upTo(back.Credentials)
 		case refusedAlready:

@@ -264,6 +264,7 @@ func (b *bind) drain(work context.Context, s *smpp.Session, limit time.Duration,
 
 // sessionRefused hears of a status that says the session cannot submit.
 func (b *bind) sessionRefused(s *smpp.Session, err error) {
+	b.session.CompareAndSwap(s, nil) // at once, so that what was refused goes elsewhere
 	select {
 	case b.fatal <- sessionFault{s, err}:
 	default: // one is enough

@@ -175,9 +175,10 @@ func (r *Reservation) reply(c *smpp.Call) sms.Reply {
 	case c.Status == smpp.StatusOK:
 		reply.RawMessageID = c.MessageID
 	default:
-		e := StatusError("submit_sm", c.Status)
+		own := r.bind.pool.cfg.Status
+		e := own.Error("submit_sm", c.Status)
 		reply.Err = e
-		if Classify(c.Status) == ClassSession {
+		if own.Classify(c.Status) == ClassSession {
 			r.bind.sessionRefused(r.session, e)
 		}
 	}

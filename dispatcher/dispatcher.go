@@ -24,6 +24,7 @@ type Config struct {
 	Held    int              // jobs of one lane in hand at once that do not wait for the SMSC, 1 or more. Default 256
 	Window  int              // window slots of one bind: the most parts sent in one go. Default 100
 	Retry   RetryPolicy
+	Probe   ProbePolicy // while the SMSC refuses the account
 }
 
 // RetryPolicy is the back-off between attempts.
@@ -41,7 +42,7 @@ type Deps struct {
 	Morgue    Morgue
 	Ledger    Ledger
 	Binds     Binds
-	Limiter   Limiter
+	Limiter   Limiter // a Brake is told what the SMSC throttles
 	InHand    *InHand // of the process: dispatchers of all routes share one. Default one of its own
 	Logger    *slog.Logger
 }
@@ -102,6 +103,7 @@ func New(cfg Config, deps Deps) (*Dispatcher, error) {
 		turnstile: newTurnstile(deps.Binds, deps.Limiter, cfg.Lanes),
 		perTurn:   cfg.Window,
 	}
+	d.turnstile.account.policy, d.turnstile.account.log = cfg.Probe, d.log
 	for i := range d.hands {
 		d.hands[i] = newHands(cfg.Held)
 	}
@@ -129,6 +131,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Retry.Max == 0 {
 		c.Retry.Max = 5 * time.Minute
+	}
+	if c.Probe.Initial == 0 {
+		c.Probe.Initial = 10 * time.Second
+	}
+	if c.Probe.Max == 0 {
+		c.Probe.Max = max(c.Probe.Initial, 5*time.Minute)
 	}
 	return c
 }

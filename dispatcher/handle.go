@@ -44,7 +44,7 @@ func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
 			d.giveBack(work, a)
 			return
 		}
-		if len(a.todo) == 0 || a.refusal != nil {
+		if len(a.todo) == 0 || !a.waits() {
 			break
 		}
 		if err := d.unclaim(work, a); err != nil {
@@ -176,6 +176,7 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 		}
 		if reply.Err != nil {
 			a.note(reply.Err)
+			d.heed(&reply)
 			continue
 		}
 		a.carried(reply)

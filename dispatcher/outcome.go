@@ -67,10 +67,7 @@ func (a *attempt) accept(p sms.Part) {
 // note keeps the gravest refusal. A part that was never written is none: it
 // stays in todo and goes out at the next turn.
 func (a *attempt) note(err error) {
-	e, ok := errors.AsType[*sms.Error](err)
-	if !ok {
-		e = &sms.Error{Code: sms.CodeTemporary, Err: err}
-	}
+	e := asError(err)
 	if e.Code == sms.CodeUnavailable {
 		return
 	}
@@ -82,16 +79,47 @@ func (a *attempt) note(err error) {
 	}
 }
 
+// asError returns err's *sms.Error; what has none is temporary.
+func asError(err error) *sms.Error {
+	if e, ok := errors.AsType[*sms.Error](err); ok || err == nil {
+		return e
+	}
+	return &sms.Error{Code: sms.CodeTemporary, Err: err}
+}
+
+// heed passes on what a refusal means for the whole route.
+func (d *Dispatcher) heed(reply *sms.Reply) {
+	switch e := asError(reply.Err); e.Code {
+	case sms.CodeAccount:
+		d.turnstile.barred(e, time.Now().Add(-reply.Latency))
+	case sms.CodeThrottled:
+		if d.turnstile.brake != nil {
+			d.turnstile.brake.Throttled(time.Now().Add(-reply.Latency))
+		}
+	}
+}
+
+// waits reports whether what is left of the job waits for another turn within
+// this attempt: parts that were never written, and those that were refused for
+// the account's sake.
+func (a *attempt) waits() bool {
+	if a.refusal != nil && a.refusal.Code != sms.CodeAccount {
+		return false
+	}
+	a.refusal = nil
+	return true
+}
+
 // gravity orders refusals of the parts of one job: what decides its fate wins.
 func gravity(c sms.Code) int {
 	switch c {
 	case sms.CodeRejected, sms.CodeInvalid:
 		return 4
-	case sms.CodeAccount:
-		return 3
 	case sms.CodeUncertain:
-		return 2
+		return 3
 	case sms.CodeTemporary:
+		return 2
+	case sms.CodeThrottled:
 		return 1
 	}
 	return 0
@@ -100,7 +128,7 @@ func gravity(c sms.Code) int {
 // retried reports whether another attempt may help.
 func retried(c sms.Code) bool {
 	switch c {
-	case sms.CodeThrottled, sms.CodeTemporary, sms.CodeUnavailable, sms.CodeUncertain:
+	case sms.CodeThrottled, sms.CodeTemporary, sms.CodeAccount, sms.CodeUnavailable, sms.CodeUncertain:
 		return true
 	}
 	return false
@@ -109,7 +137,7 @@ func retried(c sms.Code) bool {
 // buried reports whether a job that failed with the code is also a dead
 // letter: the operator may want to replay it. A refused number is not one.
 func buried(c sms.Code) bool {
-	return c == sms.CodeAccount || c == sms.CodeThrottled || c == sms.CodeTemporary || c == sms.CodeUnavailable
+	return c == sms.CodeThrottled || c == sms.CodeTemporary || c == sms.CodeUnavailable
 }
 
 // next says when another attempt is due, or else how the job ends.
@@ -118,12 +146,17 @@ func (d *Dispatcher) next(a *attempt) (at time.Time, outcome *sms.Result) {
 		return at, a.result(sms.KindSubmitted, nil)
 	}
 	at = time.Now().Add(d.cfg.Retry.pause(a.ref.Attempt, a.refusal.RetryAfter))
+	spent := a.refusal.Code != sms.CodeThrottled && a.ref.Attempt >= d.cfg.Retry.MaxAttempts
 	switch {
 	case !retried(a.refusal.Code):
 		return at, a.result(sms.KindFailed, a.refusal)
-	case a.ref.Doubt && (a.job.Delivery == sms.AtMostOnce || a.ref.Attempt >= d.cfg.Retry.MaxAttempts):
+	case a.ref.Doubt && (a.job.Delivery == sms.AtMostOnce || spent):
 		return at, a.result(sms.KindUncertain, a.refusal)
-	case a.ref.Attempt >= d.cfg.Retry.MaxAttempts:
+	case a.refusal.Tries > 0 && a.ref.Attempt >= a.refusal.Tries:
+		final := *a.refusal
+		final.Code = sms.CodeRejected
+		return at, a.result(sms.KindFailed, &final)
+	case spent:
 		return at, a.result(sms.KindFailed, a.refusal)
 	case !a.job.ExpiresAt.IsZero() && at.After(a.job.ExpiresAt):
 		return at, a.overdue()
@@ -141,14 +174,19 @@ func (p RetryPolicy) pause(attempt int, atLeast time.Duration) time.Duration {
 	return max(pause, atLeast)
 }
 
-// retry hands the claim back and stores the job for its next attempt.
+// retry hands the claim back and stores the job for its next attempt. Being
+// throttled is not the job's fault and costs it none.
 func (d *Dispatcher) retry(work context.Context, a *attempt, at time.Time) {
 	if err := d.unclaim(work, a); err != nil {
 		d.giveBack(work, a)
 		return
 	}
 	d.stats.retries.Add(1)
-	d.schedule(work, a, at, a.ref.Attempt+1)
+	attempt := a.ref.Attempt
+	if a.refusal.Code != sms.CodeThrottled {
+		attempt++
+	}
+	d.schedule(work, a, at, attempt)
 }
 
 // postpone looks at a job again later that somebody has in hand now.

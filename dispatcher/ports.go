@@ -124,13 +124,31 @@ type Limiter interface {
 	Burst() int // 0 means unlimited
 }
 
+// Brake is a Limiter that also slows down while the SMSC asks for it. A Limiter
+// that is none only limits.
+type Brake interface {
+	Limiter
+	// Throttled hears that a message written at sent was refused because
+	// messages come too fast.
+	Throttled(sent time.Time)
+	// Braking reports whether it was this that the last Take had to wait for.
+	Braking() bool
+}
+
 // Limit is what keeps a route from sending faster, from a closed set.
 type Limit string
 
 // Limits.
 const (
-	LimitNone   Limit = "no_jobs"
-	LimitRate   Limit = "rate"
-	LimitWindow Limit = "window"
-	LimitNoBind Limit = "no_bind"
+	LimitNone      Limit = "no_jobs"
+	LimitRate      Limit = "rate"
+	LimitThrottled Limit = "throttled" // the SMSC asked to slow down
+	LimitWindow    Limit = "window"
+	LimitNoBind    Limit = "no_bind"
+	LimitAccount   Limit = "account" // paused: the SMSC refuses the account
 )
+
+// Limits lists every Limit, in the order above.
+func Limits() []Limit {
+	return []Limit{LimitNone, LimitRate, LimitThrottled, LimitWindow, LimitNoBind, LimitAccount}
+}

@@ -48,6 +48,7 @@ type Snapshot struct {
 	Waiting     map[sms.Lane]int        // of these, waiting for their turn
 	Limit       Limit                   // what limits the route now
 	Limited     map[Limit]time.Duration // how long each limit held so far
+	Paused      *Pause                  // nil unless the SMSC refuses the account
 }
 
 // Snapshot reads the counters.
@@ -65,6 +66,7 @@ func (d *Dispatcher) Snapshot() Snapshot {
 		s.InHand[lane] = int(d.hands[i].all.Load())
 	}
 	s.Limit, s.Limited = d.turnstile.limits()
+	s.Paused = d.turnstile.paused()
 	for i, k := range terminalKinds {
 		s.Outcomes[k] = d.stats.kinds[i].Load()
 	}

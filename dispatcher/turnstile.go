@@ -18,6 +18,7 @@ import (
 type turnstile struct {
 	binds   Binds
 	limiter Limiter
+	brake   Brake // the limiter, if it is one
 	weights [laneCount]int
 	waiters sync.Pool // of *waiter
 
@@ -27,6 +28,7 @@ type turnstile struct {
 	resume  time.Time       // no tokens before this; guarded by mu
 	timer   *time.Timer     // turns again; guarded by mu
 	meter   limitMeter      // guarded by mu
+	account accountPause    // guarded by mu
 }
 
 const laneCount = 3
@@ -40,6 +42,7 @@ type waiter struct {
 
 func newTurnstile(binds Binds, limiter Limiter, weights map[sms.Lane]int) *turnstile {
 	t := &turnstile{binds: binds, limiter: limiter}
+	t.brake, _ = limiter.(Brake)
 	for i, lane := range sms.Lanes() {
 		t.weights[i] = max(weights[lane], 1)
 	}
@@ -97,22 +100,33 @@ func (t *turnstile) grant() (unused Reservation) {
 	if !t.resume.IsZero() && time.Now().Before(t.resume) {
 		return nil
 	}
+	if t.account.on {
+		if wait := t.account.due(); wait > 0 {
+			t.resume = time.Time{}
+			t.remind(wait)
+			return nil
+		}
+	}
 	for {
 		lane := t.next()
 		if lane < 0 {
-			t.meter.set(LimitNone)
+			t.limit(LimitNone)
 			return nil
 		}
 		w := t.queues[lane].head()
 		res, short := t.binds.Reserve(w.n)
 		if res == nil {
-			t.meter.set(short.Reason)
+			t.limit(short.Reason)
 			t.resume = time.Time{} // another bind may come free before this one may send
 			t.remind(short.Wait)
 			return nil
 		}
 		if wait := t.limiter.Take(w.n); wait > 0 {
-			t.meter.set(LimitRate)
+			if t.brake != nil && t.brake.Braking() {
+				t.limit(LimitThrottled)
+			} else {
+				t.limit(LimitRate)
+			}
 			wait = min(wait, maxPause)
 			t.resume = time.Now().Add(wait)
 			t.remind(wait)
@@ -120,8 +134,22 @@ func (t *turnstile) grant() (unused Reservation) {
 		}
 		t.queues[lane].pop()
 		t.credits[lane]--
+		if t.account.on {
+			t.account.probing = true
+			w.ready <- &probe{Reservation: res, turnstile: t}
+			return nil
+		}
 		w.ready <- res
 	}
+}
+
+// limit notes what limits the route: nothing else counts while it is paused.
+// Called with mu held.
+func (t *turnstile) limit(l Limit) {
+	if t.account.on {
+		l = LimitAccount
+	}
+	t.meter.set(l)
 }
 
 // next chooses a lane by weight: the most urgent waiting lane that has credit

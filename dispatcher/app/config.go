@@ -88,7 +88,9 @@ type RouteConfig struct {
 	CorrelationTTL   time.Duration      `yaml:"correlation_ttl"`   // how long receipts find their job, 1m..2160h. Default 192h
 	LedgerTTL        time.Duration      `yaml:"ledger_ttl"`        // how long a job id is remembered, 1m..2160h. Default 24h
 	ParkingTime      time.Duration      `yaml:"parking_time"`      // how long a receipt waits for its job before it is published as unmatched, 1s..24h. Default 1m
-	Retry            RetryConfig        `yaml:"retry"`             // attempts after throttling and temporary refusals
+	Retry            RetryConfig        `yaml:"retry"`             // attempts after temporary refusals
+	AccountProbe     ProbeConfig        `yaml:"account_probe"`     // tries while the SMSC refuses the account
+	Status           StatusConfig       `yaml:"status"`            // classes of command_status that are this SMSC's own. Default none
 	Fallback         string             `yaml:"fallback"`          // another route, tried when this one cannot send. Default none
 }
 

@@ -96,6 +96,8 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value, depth int) {
 		}
 	case v.Kind() == reflect.Struct:
 		d.structure(path, n, v, depth)
+	case v.Kind() == reflect.Map:
+		d.mapping(path, n, v, depth)
 	case v.Kind() == reflect.Slice:
 		d.list(path, n, v, depth)
 	default:
@@ -140,6 +142,18 @@ func (d *decoder) structure(path string, n ast.Node, v reflect.Value, depth int)
 		}
 		d.lines[at] = p.line
 		d.value(at, p.value, field, depth+1)
+	}
+}
+
+// mapping decodes a mapping whose keys are the file's own.
+func (d *decoder) mapping(path string, n ast.Node, v reflect.Value, depth int) {
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, p := range d.pairs(path, n, depth) {
+		at := join(path, p.key)
+		d.lines[at] = p.line
+		elem := reflect.New(v.Type().Elem()).Elem()
+		d.value(at, p.value, elem, depth+1)
+		v.SetMapIndex(reflect.ValueOf(p.key), elem)
 	}
 }
 

@@ -33,6 +33,7 @@ func (c *checker) route(path string, r *RouteConfig) {
 	c.source(path+".source", r.Source)
 	c.retry(path+".retry", r)
 	c.message(path, r)
+	c.status(path, r)
 
 	oneOf(c, path+".receipt", r.Receipt, sms.ReceiptFinal, sms.ReceiptFailure, sms.ReceiptAll, sms.ReceiptNone)
 	oneOf(c, path+".message_id.submit", r.MessageID.Submit, MessageIDAsIs, MessageIDHex, MessageIDDecimal)

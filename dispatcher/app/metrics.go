@@ -11,10 +11,6 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
 )
 
-// limits is the closed set of what limits a route, for the metric that has
-// one series each.
-var limits = []dispatcher.Limit{dispatcher.LimitNone, dispatcher.LimitRate, dispatcher.LimitWindow, dispatcher.LimitNoBind}
-
 // instruments are read from Status when somebody asks: counting costs the hot
 // path nothing beyond its own atomic counters.
 type instruments struct {
@@ -76,7 +72,7 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 	}
 	o.ObserveInt64(ins.retries, r.Retries, metric.WithAttributes(route))
 	o.ObserveInt64(ins.dead, r.DeadLetters, metric.WithAttributes(route))
-	for _, l := range limits {
+	for _, l := range dispatcher.Limits() {
 		var now int64
 		if r.Limit == l {
 			now = 1

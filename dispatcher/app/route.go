@@ -28,7 +28,7 @@ var (
 	_ dispatcher.Retrier   = (*jetstream.Client)(nil)
 	_ dispatcher.Morgue    = (*jetstream.Client)(nil)
 	_ dispatcher.Ledger    = (*receipts.Ledger)(nil)
-	_ dispatcher.Limiter   = (*ratelimit.Bucket)(nil)
+	_ dispatcher.Brake     = (*ratelimit.Brake)(nil)
 	_ dispatcher.Binds     = poolPort{}
 	_ receipts.Publisher   = (*jetstream.Client)(nil)
 )
@@ -78,7 +78,7 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 	}
 	r.dispatcher, err = dispatcher.New(cfg.pipeline(), dispatcher.Deps{
 		Source: p.nats, Publisher: p.nats, Retrier: p.nats, Morgue: p.nats,
-		InHand: &p.inHand, Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: ratelimit.NewBucket(cfg.Rate, cfg.Burst), Logger: log,
+		InHand: &p.inHand, Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: ratelimit.NewBrake(ratelimit.NewBucket(cfg.Rate, cfg.Burst)), Logger: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
@@ -109,6 +109,7 @@ func (c *RouteConfig) pipeline() dispatcher.Config {
 		Held:    c.held(),
 		Window:  c.partsAtOnce(),
 		Retry:   dispatcher.RetryPolicy{MaxAttempts: c.Retry.MaxAttempts, Initial: c.Retry.Initial, Max: c.Retry.Max},
+		Probe:   dispatcher.ProbePolicy{Initial: c.AccountProbe.Initial, Max: c.AccountProbe.Max},
 	}
 }
 
@@ -141,6 +142,7 @@ func (c *RouteConfig) pool(secure *tls.Config) binds.Config {
 		ResponseTimeout:  c.ResponseTimeout,
 		BindTimeout:      c.BindTimeout,
 		DialTimeout:      c.BindTimeout,
+		Status:           c.overrides(),
 	}
 }
 

@@ -270,8 +270,8 @@ func TestRefusalsAreRetriedOrFinalByTheirClass(t *testing.T) {
 		`{"id":"refused","to":"447700900404","text":"b"}`,
 		`{"id":"busy","to":"447700900408","text":"c"}`,
 	)
-	if got := r.AwaitKinds("throttled", sms.KindSubmitted)[0]; got.Attempt != 3 || got.PossibleDuplicate {
-		t.Errorf("throttled twice: attempt %d, possible_duplicate %t; want 3, false", got.Attempt, got.PossibleDuplicate)
+	if got := r.AwaitKinds("throttled", sms.KindSubmitted)[0]; got.Attempt != 1 || got.PossibleDuplicate {
+		t.Errorf("throttled twice: attempt %d, possible_duplicate %t; want 1, false", got.Attempt, got.PossibleDuplicate)
 	}
 	if got := r.AwaitKinds("busy", sms.KindSubmitted)[0]; got.Attempt != 2 {
 		t.Errorf("busy once: attempt %d, want 2", got.Attempt)

@@ -56,6 +56,9 @@ func (r *route) status(p *parts) RouteStatus {
 		Receipts:    ReceiptStatus{Matched: stats.Matched, Parked: stats.Parked, Unmatched: stats.Unmatched},
 		Traced:      r.tracer.Watched(),
 	}
+	if d.Paused != nil {
+		s.Paused = new(PauseStatus(*d.Paused))
+	}
 	for limit, held := range d.Limited {
 		s.LimitedFor[string(limit)] = held.Seconds()
 	}

@@ -36,6 +36,29 @@ type Health struct {
 // the start of the worker.
 type RouteStatus struct {
 	Name        string                  `json:"name"`
+<<<<<<< wt/dispatcher/app/status.go
+	Limit       dispatcher.Limit        `json:"limit"`            // what keeps the route from sending faster now
+	LimitedFor  map[string]float64      `json:"limited_for_s"`    // seconds that each limit held so far, by limit
+	RateAllowed float64                 `json:"rate_allowed"`     // submit_sm per second; 0 = unlimited
+	RateUsed    float64                 `json:"rate_used"`        // submit_sm per second lately
+	Lanes       map[sms.Lane]LaneStatus `json:"lanes"`            //
+	Binds       []BindStatus            `json:"binds"`            //
+	Received    int64                   `json:"received"`         // deliveries taken, repeats included
+	Outcomes    map[sms.Kind]int64      `json:"outcomes"`         // results published, by kind
+	Codes       map[sms.Code]int64      `json:"codes,omitempty"`  // of failed, expired and uncertain outcomes
+	Retries     int64                   `json:"retries"`          // attempts scheduled
+	DeadLetters int64                   `json:"dead_letters"`     // jobs buried
+	Receipts    ReceiptStatus           `json:"receipts"`         //
+	Paused      *PauseStatus            `json:"paused,omitempty"` // while the SMSC refuses the account
+}
+
+// PauseStatus is why a route is paused.
+type PauseStatus struct {
+	Status     uint32    `json:"status"`      // command_status that refused the account
+	StatusName string    `json:"status_name"` // its name
+	Since      time.Time `json:"since"`       //
+	Next       time.Time `json:"next"`        // when a job is tried again
+=======
 	Limit       dispatcher.Limit        `json:"limit"`           // what keeps the route from sending faster now
 	LimitedFor  map[string]float64      `json:"limited_for_s"`   // seconds that each limit held so far, by limit
 	RateAllowed float64                 `json:"rate_allowed"`    // submit_sm per second; 0 = unlimited
@@ -49,6 +72,7 @@ type RouteStatus struct {
 	DeadLetters int64                   `json:"dead_letters"`    // jobs buried
 	Receipts    ReceiptStatus           `json:"receipts"`        //
 	Traced      bool                    `json:"traced"`          // somebody watches its PDUs
+>>>>>>> new/dispatcher/app/status.go
 }
 
 // LaneStatus is the state of one lane.

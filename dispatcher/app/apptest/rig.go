@@ -41,6 +41,7 @@ type Rig struct {
 
 	mu      sync.Mutex
 	results []*sms.Result // guarded by mu
+	worker  *app.App      // the last; guarded by mu
 }
 
 // Start starts NATS and Redis, sets the streams up and follows the results.
@@ -127,12 +128,38 @@ func (r *Rig) Worker(id string) (stop func() error) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.mu.Lock()
+	r.worker = w
+	r.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	r.t.Cleanup(func() { _ = stop() })
 	return stop
+}
+
+// Route returns the state of the route in the last worker, zero while it has none.
+func (r *Rig) Route() (s app.RouteStatus) {
+	r.mu.Lock()
+	w := r.worker
+	r.mu.Unlock()
+	if w != nil {
+		for _, s = range w.Status().Routes {
+			return s
+		}
+	}
+	return s
+}
+
+// Logged counts the log lines of all workers that contain text.
+func (r *Rig) Logged(text string) (n int) {
+	for line := range strings.Lines(r.log.String()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
 }
 
 // follow collects all results from now on, across server restarts.
