@@ -70,6 +70,7 @@ func (s *Session) checkLink(now time.Duration) (next time.Duration) {
 	case asked != 0:
 		next = s.answerDue(now, asked)
 	case now >= last+s.quiet():
+		s.restLocked()
 		sequence := s.nextSequenceLocked()
 		s.queueRawLocked(func(b []byte) []byte { return appendHeader(b, cmdEnquireLink, 0, sequence) })
 		s.enquiredAt, s.enquiry = now, sequence

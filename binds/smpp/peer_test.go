@@ -232,6 +232,12 @@ func dialEcho(t testing.TB, cfg Config) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serve(t, conn, cfg)
+}
+
+// serve binds over conn and runs the session until the end of the test.
+func serve(t testing.TB, conn net.Conn, cfg Config) *Session {
+	t.Helper()
 	s, err := Bind(context.Background(), conn, cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -140,6 +140,7 @@ type Session struct {
 	enquiredAt time.Duration      // guarded by mu; 0: no enquire_link of the housekeeper is open
 	enquiry    uint32             // guarded by mu; its sequence number
 	out        []byte             // guarded by mu; encoded, not yet with the writer
+	spare      []byte             // guarded by mu; empty, the next out; nil while the writer has it
 	queued     uint64             // guarded by mu; octets ever appended to out
 	handed     uint64             // guarded by mu; octets ever handed to a write
 	parked     bool               // guarded by mu; the writer waits on wake

@@ -167,7 +167,6 @@ func (s *Session) unlockAndWake() {
 // writeLoop is the only writer. It takes all that has gathered in out and
 // writes it at once; while it writes, more gathers.
 func (s *Session) writeLoop() {
-	var buf []byte
 	for {
 		// Let those who are ready to submit do so before the write.
 		runtime.Gosched()
@@ -187,15 +186,25 @@ func (s *Session) writeLoop() {
 				return
 			}
 		}
-		buf, s.out = s.out, buf[:0]
+		buf := s.out
+		s.out, s.spare = s.spare, nil
 		s.mu.Unlock()
 		if err := s.write(buf); err != nil {
 			s.fail(&writeError{err})
 			return
 		}
-		if cap(buf) > keepOutOctets {
-			buf = nil
+		if cap(buf) <= keepOutOctets {
+			s.mu.Lock()
+			s.spare = buf[:0]
+			s.mu.Unlock()
 		}
+	}
+}
+
+// restLocked gives up the buffers that a burst has left behind.
+func (s *Session) restLocked() {
+	if len(s.out) == 0 {
+		s.out, s.spare = nil, nil
 	}
 }
 
