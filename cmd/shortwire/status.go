@@ -81,10 +81,18 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 	fmt.Fprintln(tw, "\nBIND\tSTATE\tFOR\tENDPOINT\tIN FLIGHT\tLAST ERROR")
 	for _, r := range s.Routes {
 		for _, b := range r.Binds {
-			fmt.Fprintf(tw, "%s\t%s\t%v\t%s\t%d/%d\t%s\n", b.Name, b.State, now.Sub(b.Since).Round(time.Second), b.Endpoint, b.InFlight, b.Window, dash(b.LastError))
+			fmt.Fprintf(tw, "%s\t%s\t%v\t%s\t%d/%d\t%s\n", b.Name, bindState(b), now.Sub(b.Since).Round(time.Second), b.Endpoint, b.InFlight, b.Window, dash(strings.TrimSpace(b.LastError+" "+b.Hint)))
 		}
 	}
 	return tw.Flush()
+}
+
+// bindState says beside the state why a bind that is configured is not tried.
+func bindState(b app.BindStatus) string {
+	if b.Held {
+		return b.State + " (held back)"
+	}
+	return b.State
 }
 
 func health(h app.Health) string {

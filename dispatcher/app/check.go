@@ -22,6 +22,9 @@ const probeTimeout = 5 * time.Second
 func Check(ctx context.Context, cfg *Config, connect bool, w io.Writer) error {
 	c := &connectCheck{w: w}
 	c.say("configuration: ok, %s", count(len(cfg.Routes), "route"))
+	for i := range cfg.Routes {
+		c.say("route %s: %s", cfg.Routes[i].Name, cfg.Routes[i].describe())
+	}
 	for _, n := range cfg.Notices {
 		c.say("notice: %s", n)
 	}
@@ -42,6 +45,25 @@ func Check(ctx context.Context, cfg *Config, connect bool, w io.Writer) error {
 		return &DependencyError{What: "check", Err: fmt.Errorf("%d of %d could not be used", c.failed, c.tried), Hint: "what to do stands behind each FAILED above"}
 	}
 	return nil
+}
+
+// describe says in one line how the route binds.
+func (c *RouteConfig) describe() string {
+	what := count(c.Binds, "bind")
+	if c.BindType == BindTransmitterReceiver {
+		what = count(c.Binds, "pair") + " of transmitter and receiver"
+	}
+	s := fmt.Sprintf("%s as %s, SMPP %s, window %d, %s", what, c.SystemID, c.InterfaceVersion, c.Window, count(len(c.Endpoints), "endpoint"))
+	if len(c.Endpoints) > 1 {
+		s += " (" + c.Failover + ")"
+	}
+	if c.TLS.Enabled {
+		s += ", TLS " + c.TLS.MinVersion + " or later"
+		if c.TLS.CertFile != "" {
+			s += " with a client certificate"
+		}
+	}
+	return s
 }
 
 // connectCheck prints and counts.
@@ -116,12 +138,16 @@ func probe(ctx context.Context, r *RouteConfig, endpoint string) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("%w (%s)", err, strings.TrimSuffix(res.Hint, "."))
 	}
-	found := fmt.Sprintf("bound as %s in %v, enquire_link answered in %v", r.SystemID, round(res.Connect+res.Bind), round(res.EnquireLink))
+	how := ""
+	if account.Pair {
+		how = ", as transmitter and as receiver,"
+	}
+	found := fmt.Sprintf("bound as %s%s in %v, enquire_link answered in %v", r.SystemID, how, round(res.Connect+res.Bind), round(res.EnquireLink))
 	if res.SystemID != "" {
 		found += fmt.Sprintf(", the SMSC calls itself %q", res.SystemID)
 	}
-	if v := res.InterfaceVersion; v != 0 {
-		found += fmt.Sprintf(", interface version %d.%d", v>>4, v&0xF)
+	if v := versionText(res.InterfaceVersion); v != "" {
+		found += ", interface version " + v
 	}
 	return found, nil
 }

@@ -68,9 +68,16 @@ type RouteConfig struct {
 	Password         Secret             `yaml:"-"`                 // what Load found there
 	SystemType       string             `yaml:"system_type"`       // as the SMSC asks for. Default empty
 	InterfaceVersion string             `yaml:"interface_version"` // "3.3", "3.4" or "5.0". Default "3.4"
-	BindType         string             `yaml:"bind_type"`         // transceiver or transmitter+receiver. Default transceiver
-	Binds            int                `yaml:"binds"`             // per worker, 1..256. Default 1
-	MaxBinds         int                `yaml:"max_binds"`         // over the fleet, at least Binds; 0 means no quota. Default 0
+	BindType         string             `yaml:"bind_type"`         // transceiver, or transmitter+receiver: a pair of sessions for each bind. Default transceiver
+	AddrTON          uint8              `yaml:"addr_ton"`          // type of number of AddressRange, 0..255. Default 0
+	AddrNPI          uint8              `yaml:"addr_npi"`          // numbering plan of AddressRange, 0..255. Default 0
+	AddressRange     string             `yaml:"address_range"`     // addresses whose messages come here, as the SMSC wants it written, at most 40 characters. Default empty
+	Failover         string             `yaml:"failover"`          // spread: bind n prefers endpoint n, round and round; ordered: all prefer the first. Default spread
+	ReturnAfter      time.Duration      `yaml:"return_after"`      // at another endpoint, before a bind looks whether it can go back, 1s..24h; 0 means never. Default 5m
+	TCP              TCPConfig          `yaml:"tcp"`               // below SMPP
+	Backoff          BackoffConfig      `yaml:"backoff"`           // pauses of binds
+	Binds            int                `yaml:"binds"`             // per worker, 1..256; a pair counts as one. Default 1
+	MaxBinds         int                `yaml:"max_binds"`         // over the fleet, at least Binds; a pair counts as one; 0 means no quota. Default 0
 	Window           int                `yaml:"window"`            // outstanding submit_sm per bind, 1..10000. Default 100
 	Rate             float64            `yaml:"rate"`              // submit_sm per second on the route, 0.001..1e6; 0 means unlimited. Default 0
 	Burst            int                `yaml:"burst"`             // submit_sm at once after a pause, 1..1e6; only with Rate. Default a tenth of Rate, at least 1
@@ -94,13 +101,14 @@ type RouteConfig struct {
 	Fallback         string             `yaml:"fallback"`          // another route, tried when this one cannot send. Default none
 }
 
-// TLSConfig is TLS towards the SMSC, version 1.2 or later.
+// TLSConfig is TLS towards the SMSC.
 type TLSConfig struct {
 	Enabled    bool   `yaml:"enabled"`     // Default false
 	CAFile     string `yaml:"ca_file"`     // PEM. Default the system's authorities
 	CertFile   string `yaml:"cert_file"`   // PEM, client certificate; with KeyFile. Default none
 	KeyFile    string `yaml:"key_file"`    // PEM. Default none
 	ServerName string `yaml:"server_name"` // in SNI and verification. Default the endpoint's host
+	MinVersion string `yaml:"min_version"` // "1.0" to "1.3"; below 1.2 only for SMSCs that cannot do better. Default "1.2"
 }
 
 // LanesConfig are the shares of the lanes while all of them have jobs.
@@ -158,6 +166,8 @@ func (c *RouteConfig) setDefaults() {
 	*c = RouteConfig{
 		InterfaceVersion: "3.4",
 		BindType:         BindTransceiver,
+		Failover:         FailoverSpread,
+		ReturnAfter:      5 * time.Minute,
 		Binds:            1,
 		Window:           100,
 		EnquireLink:      30 * time.Second,
@@ -170,6 +180,8 @@ func (c *RouteConfig) setDefaults() {
 		ParkingTime:      time.Minute,
 	}
 }
+
+func (c *TLSConfig) setDefaults() { *c = TLSConfig{MinVersion: "1.2"} }
 
 func (c *LanesConfig) setDefaults() { *c = LanesConfig{High: 8, Normal: 4, Bulk: 1} }
 

@@ -186,6 +186,9 @@ func notices(cfg *Config) []string {
 		if r.MaxBinds > 0 {
 			all = append(all, fmt.Sprintf("routes[%d].max_binds: this version does not count binds over the fleet: run at most %d workers", i, r.MaxBinds/max(1, r.Binds)))
 		}
+		if v := r.TLS.MinVersion; v == "1.0" || v == "1.1" {
+			all = append(all, fmt.Sprintf("routes[%d].tls.min_version: TLS below 1.2 can be broken by others on the way", i))
+		}
 	}
 	return all
 }

@@ -3,7 +3,9 @@ package app
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +34,7 @@ func (c *checker) route(path string, r *RouteConfig) {
 	c.timers(path, r)
 	c.source(path+".source", r.Source)
 	c.retry(path+".retry", r)
+	c.bind(path, r)
 	c.message(path, r)
 	c.status(path, r)
 
@@ -65,8 +68,12 @@ func (c *checker) tls(path string, t *TLSConfig) {
 				c.wrong(path+"."+key, "has no effect while tls.enabled is false")
 			}
 		}
+		if t.MinVersion != "1.2" {
+			c.wrong(path+".min_version", "has no effect while tls.enabled is false")
+		}
 		return
 	}
+	oneOf(c, path+".min_version", t.MinVersion, slices.Sorted(maps.Keys(tlsVersions))...)
 	if (t.CertFile == "") != (t.KeyFile == "") {
 		c.wrong(path, "needs cert_file and key_file together, or neither")
 	}
@@ -98,15 +105,6 @@ func (c *checker) account(path string, r *RouteConfig) {
 	r.Password = c.password(path, r.PasswordEnv, r.PasswordFile, true)
 	oneOf(c, path+".interface_version", r.InterfaceVersion, "3.3", "3.4", "5.0")
 	oneOf(c, path+".bind_type", r.BindType, BindTransceiver, BindTransmitterReceiver)
-	c.unavailable(path, r)
-}
-
-// unavailable refuses what is right but not built, rather than doing
-// something else in silence.
-func (c *checker) unavailable(path string, r *RouteConfig) {
-	if r.BindType == BindTransmitterReceiver {
-		c.wrong(path+".bind_type", "transmitter+receiver is not available in this version; use transceiver")
-	}
 }
 
 // cString checks a C-octet string (SMPP 3.4 §3.1). Lengths are left to the

@@ -15,6 +15,7 @@ import (
 // path nothing beyond its own atomic counters.
 type instruments struct {
 	outcomes, codes, retries, dead, receipts metric.Int64ObservableCounter
+	entered                                  metric.Int64ObservableCounter
 	limitedFor                               metric.Float64ObservableCounter
 	limit, waiting, bound, inFlight, window  metric.Int64ObservableGauge
 }
@@ -38,9 +39,10 @@ func observe(m *admin.Metrics, status func() Status) error {
 	ins.retries = counter("shortwire.retries", "attempts scheduled")
 	ins.dead = counter("shortwire.dead_letters", "jobs buried")
 	ins.receipts = counter("shortwire.receipts", "delivery receipts, by what became of them")
+	ins.entered = counter("shortwire.binds.transitions", "states that binds have entered, by state")
 	ins.limit = gauge("shortwire.route.limit", "1 for what limits the route now, by limit")
 	ins.waiting = gauge("shortwire.waiting", "jobs in hand waiting for their turn, by lane")
-	ins.bound = gauge("shortwire.binds.bound", "binds that are bound")
+	ins.bound = gauge("shortwire.binds.bound", "sessions that are bound; a pair has two")
 	ins.inFlight = gauge("shortwire.binds.in_flight", "submit_sm without an answer")
 	ins.window = gauge("shortwire.binds.window", "window slots of the binds that are bound")
 	var err error
@@ -55,7 +57,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 			ins.read(o, &s.Routes[i])
 		}
 		return nil
-	}, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.receipts, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
+	}, ins.entered, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.receipts, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
 	return err
 }
 
@@ -87,11 +89,18 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 	o.ObserveInt64(ins.receipts, r.Receipts.Parked, with("end", "parked"))
 	o.ObserveInt64(ins.receipts, r.Receipts.Unmatched, with("end", "unmatched"))
 	var bound, inFlight, window int64
+	entered := make(map[string]int64)
 	for _, b := range r.Binds {
+		for state, n := range b.Entered {
+			entered[state] += int64(n)
+		}
 		if b.State == "bound" {
 			bound, window = bound+1, window+int64(b.Window)
 		}
 		inFlight += int64(b.InFlight)
+	}
+	for state, n := range entered {
+		o.ObserveInt64(ins.entered, n, with("state", state))
 	}
 	o.ObserveInt64(ins.bound, bound, metric.WithAttributes(route))
 	o.ObserveInt64(ins.inFlight, inFlight, metric.WithAttributes(route))

@@ -31,6 +31,8 @@ var (
 	_ dispatcher.Brake     = (*ratelimit.Brake)(nil)
 	_ dispatcher.Binds     = poolPort{}
 	_ receipts.Publisher   = (*jetstream.Client)(nil)
+
+	_ binds.CongestionLimiter = (*ratelimit.Adaptive)(nil)
 )
 
 // route is one route's parts.
@@ -66,12 +68,7 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 				log.Warn("late response not recorded, its receipts will be unmatched", "route", cfg.Name, "job_id", ref.JobID, "err", err)
 			}
 		},
-		Limiter: func(string) binds.Limiter {
-			if cfg.BindRate == 0 {
-				return nil
-			}
-			return cfg.bindBucket()
-		},
+		Limiter: func(string) binds.Limiter { return cfg.bindLimiter() },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
@@ -91,6 +88,18 @@ func (r *route) bound() int { return r.pool.Bound() }
 
 // bindBucket is the limit of one bind, as bursty as a tenth of a second.
 func (c *RouteConfig) bindBucket() *ratelimit.Bucket { return ratelimit.NewBucket(c.BindRate, 0) }
+
+// bindLimiter is what limits one bind, nil for nothing. An SMSC that speaks 5.0
+// may ask any bind to slow down.
+func (c *RouteConfig) bindLimiter() binds.Limiter {
+	switch {
+	case c.InterfaceVersion == "5.0":
+		return ratelimit.NewAdaptive(c.BindRate, 0)
+	case c.BindRate > 0:
+		return c.bindBucket()
+	}
+	return nil
+}
 
 // partsAtOnce is how many parts of a job one bind can be asked to take.
 func (c *RouteConfig) partsAtOnce() int {
@@ -136,6 +145,15 @@ func (c *RouteConfig) pool(secure *tls.Config) binds.Config {
 		Password:         string(c.Password),
 		SystemType:       c.SystemType,
 		InterfaceVersion: interfaceVersion(c.InterfaceVersion),
+		Pair:             c.BindType == BindTransmitterReceiver,
+		AddrTON:          c.AddrTON,
+		AddrNPI:          c.AddrNPI,
+		AddressRange:     c.AddressRange,
+		Ordered:          c.Failover == FailoverOrdered,
+		ReturnAfter:      orNever(c.ReturnAfter),
+		KeepAlive:        orNever(c.TCP.KeepAlive),
+		UserTimeout:      orNever(c.TCP.UserTimeout),
+		Backoff:          c.Backoff.backoff(),
 		Binds:            c.Binds,
 		Window:           c.Window,
 		EnquireLink:      c.EnquireLink,
@@ -170,7 +188,7 @@ func (c *TLSConfig) client() (*tls.Config, error) {
 	if !c.Enabled {
 		return nil, nil
 	}
-	secure := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
+	secure := &tls.Config{MinVersion: tlsVersions[c.MinVersion], ServerName: c.ServerName}
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {

@@ -1,10 +1,13 @@
 package app
 
 import (
+	"fmt"
 	"runtime/metrics"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/shortwire-sms/shortwire/binds"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -65,16 +68,37 @@ func (r *route) status(p *parts) RouteStatus {
 	for lane, n := range d.Waiting {
 		s.Lanes[lane] = LaneStatus{InFlight: d.InHand[lane], Waiting: n}
 	}
+	s.BindsWanted = r.pool.Wanted()
 	var submits uint64
 	for _, b := range r.pool.Snapshot() {
-		s.Binds = append(s.Binds, BindStatus{
-			Name: b.Bind, Endpoint: b.Endpoint, State: string(b.State), Since: b.Since,
-			Window: b.Window, InFlight: int(b.InFlight), LastError: b.LastErr,
-		})
+		s.Binds = append(s.Binds, bindStatus(&b))
 		submits += uint64(b.Stats.Submits)
 	}
 	s.RateUsed = r.used.rate(submits)
 	return s
+}
+
+func bindStatus(b *binds.Status) BindStatus {
+	s := BindStatus{
+		Name: b.Bind, Type: strings.TrimPrefix(b.Type.String(), "bind_"), Endpoint: b.Endpoint, State: string(b.State), Since: b.Since,
+		Entered: make(map[string]uint64, len(b.Entered)), Held: b.Held, SMSC: b.SMSC, InterfaceVersion: versionText(b.InterfaceVersion),
+		Window: b.Window, InFlight: b.InFlight, LastError: b.LastErr, Hint: b.Hint,
+	}
+	if b.Congestion >= 0 {
+		s.CongestionState = &b.Congestion
+	}
+	for state, n := range b.Entered {
+		s.Entered[string(state)] = n
+	}
+	return s
+}
+
+// versionText is 0x34 as people write it, 3.4; empty for 0.
+func versionText(v uint8) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d", v>>4, v&0xF)
 }
 
 // rateMeter turns a counter that somebody reads now and then into a rate.

@@ -36,19 +36,20 @@ type Health struct {
 // the start of the worker.
 type RouteStatus struct {
 	Name        string                  `json:"name"`
-<<<<<<< wt/dispatcher/app/status.go
 	Limit       dispatcher.Limit        `json:"limit"`            // what keeps the route from sending faster now
 	LimitedFor  map[string]float64      `json:"limited_for_s"`    // seconds that each limit held so far, by limit
 	RateAllowed float64                 `json:"rate_allowed"`     // submit_sm per second; 0 = unlimited
 	RateUsed    float64                 `json:"rate_used"`        // submit_sm per second lately
 	Lanes       map[sms.Lane]LaneStatus `json:"lanes"`            //
-	Binds       []BindStatus            `json:"binds"`            //
+	BindsWanted int                     `json:"binds_wanted"`     // tried now: fewer than configured while the SMSC allows fewer
+	Binds       []BindStatus            `json:"binds"`            // sessions: two for each bind of a pair
 	Received    int64                   `json:"received"`         // deliveries taken, repeats included
 	Outcomes    map[sms.Kind]int64      `json:"outcomes"`         // results published, by kind
 	Codes       map[sms.Code]int64      `json:"codes,omitempty"`  // of failed, expired and uncertain outcomes
 	Retries     int64                   `json:"retries"`          // attempts scheduled
 	DeadLetters int64                   `json:"dead_letters"`     // jobs buried
 	Receipts    ReceiptStatus           `json:"receipts"`         //
+	Traced      bool                    `json:"traced"`           // somebody watches its PDUs
 	Paused      *PauseStatus            `json:"paused,omitempty"` // while the SMSC refuses the account
 }
 
@@ -58,21 +59,6 @@ type PauseStatus struct {
 	StatusName string    `json:"status_name"` // its name
 	Since      time.Time `json:"since"`       //
 	Next       time.Time `json:"next"`        // when a job is tried again
-=======
-	Limit       dispatcher.Limit        `json:"limit"`           // what keeps the route from sending faster now
-	LimitedFor  map[string]float64      `json:"limited_for_s"`   // seconds that each limit held so far, by limit
-	RateAllowed float64                 `json:"rate_allowed"`    // submit_sm per second; 0 = unlimited
-	RateUsed    float64                 `json:"rate_used"`       // submit_sm per second lately
-	Lanes       map[sms.Lane]LaneStatus `json:"lanes"`           //
-	Binds       []BindStatus            `json:"binds"`           //
-	Received    int64                   `json:"received"`        // deliveries taken, repeats included
-	Outcomes    map[sms.Kind]int64      `json:"outcomes"`        // results published, by kind
-	Codes       map[sms.Code]int64      `json:"codes,omitempty"` // of failed, expired and uncertain outcomes
-	Retries     int64                   `json:"retries"`         // attempts scheduled
-	DeadLetters int64                   `json:"dead_letters"`    // jobs buried
-	Receipts    ReceiptStatus           `json:"receipts"`        //
-	Traced      bool                    `json:"traced"`          // somebody watches its PDUs
->>>>>>> new/dispatcher/app/status.go
 }
 
 // LaneStatus is the state of one lane.
@@ -81,15 +67,22 @@ type LaneStatus struct {
 	Waiting  int `json:"waiting"`   // of these, before their first part
 }
 
-// BindStatus is the state of one bind.
+// BindStatus is the state of one bind, or of one session of a pair.
 type BindStatus struct {
-	Name      string    `json:"name"`                 // acme/1
-	Endpoint  string    `json:"endpoint"`             // host:port
-	State     string    `json:"state"`                // bound, connecting, waiting, unbinding
-	Since     time.Time `json:"since"`                // of State
-	Window    int       `json:"window"`               // slots
-	InFlight  int       `json:"in_flight"`            // of these, taken
-	LastError string    `json:"last_error,omitempty"` // of the bind or its last connection
+	Name             string            `json:"name"`                        // acme/1; acme/1/tx and acme/1/rx in a pair
+	Type             string            `json:"type"`                        // transceiver, transmitter or receiver
+	Endpoint         string            `json:"endpoint"`                    // host:port
+	State            string            `json:"state"`                       // one of binds.States
+	Since            time.Time         `json:"since"`                       // of State
+	Entered          map[string]uint64 `json:"entered,omitempty"`           // how often each state was entered
+	Held             bool              `json:"held,omitempty"`              // not tried for a while: the SMSC allows fewer binds
+	SMSC             string            `json:"smsc,omitempty"`              // what it calls itself, while bound
+	InterfaceVersion string            `json:"interface_version,omitempty"` // that it says it speaks, 3.4, while bound
+	CongestionState  *int              `json:"congestion_state,omitempty"`  // 0..100, the last it gave (5.0)
+	Window           int               `json:"window"`                      // slots; 0 of a receiver
+	InFlight         int               `json:"in_flight"`                   // of these, taken
+	LastError        string            `json:"last_error,omitempty"`        // of the bind or its last connection
+	Hint             string            `json:"hint,omitempty"`              // what to do about it
 }
 
 // ReceiptStatus counts what SMSCs reported.
