@@ -85,15 +85,15 @@ func TestAWindowThatTheSMSCDoesNotGrantIsNarrowed(t *testing.T) {
 		t.Run(smsctest.StatusName(status), func(t *testing.T) {
 			sim := smsctest.Config{Window: 10, WindowStatus: status, Latency: 50 * time.Millisecond}
 			bubble(t, sim, smpp.Config{Window: 40}, func(t *testing.T, e *esme) {
-				e.pump(t, 100, 1000)
+				e.pump(t, 48, 1000)
 				if w := e.Window(); w != 10 {
 					t.Errorf("window %d, want what the SMSC grants", w)
 				}
-				if n := e.pump(t, 100, 2000); n != 0 {
+				if n := e.pump(t, 48, 2000); n != 0 {
 					t.Errorf("%d of 2000 refused with the narrowed window", n)
 				}
 				// What is tried now and then beyond it costs little.
-				if n := e.pump(t, 100, 20_000); n > 200 || e.Window() < 10 || e.Window() > 11 {
+				if n := e.pump(t, 48, 20_000); n > 200 || e.Window() < 10 || e.Window() > 11 {
 					t.Errorf("%d of 20000 refused, window %d", n, e.Window())
 				}
 				synctest.Wait()
@@ -111,7 +111,7 @@ func TestRefusalsForOtherReasonsLeaveTheWindow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sim := smsctest.Config{Latency: 50 * time.Millisecond, Faults: smsctest.Faults{Error: share, ErrorStatus: smsctest.RSUBMITFAIL}}
 			bubble(t, sim, smpp.Config{Window: 40}, func(t *testing.T, e *esme) {
-				e.pump(t, 100, 5000)
+				e.pump(t, 48, 5000)
 				if w := e.Window(); w != 40 {
 					t.Errorf("window %d, want 40", w)
 				}

@@ -131,7 +131,8 @@ func TestPDUsMayBeCutAnywhere(t *testing.T) {
 	for _, r := range records {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			for cut := 1; cut < len(r.octets); cut++ {
+			// Beyond the header every third octet does: FuzzFrames reads octet by octet.
+			for cut := 1; cut < len(r.octets); cut += 1 + 2*min(1, cut/headerOctets) {
 				if diff := cmp.Diff(r.want, outcome(t, r.octets[:cut], r.octets[cut:])); diff != "" {
 					t.Fatalf("cut after %d octets (-want +got):\n%s", cut, diff)
 				}
