@@ -23,8 +23,9 @@ const maxReturns = 3
 //   - A bind that has been bound elsewhere for Config.ReturnAfter connects to
 //     its preferred endpoint without binding. When that works it drains, unbinds
 //     and binds there; when not, it stays and looks again as much later.
-//   - Each failure at the preferred endpoint doubles that time, up to eightfold;
-//     a stable session there sets it back. One bind of a pool moves at a time.
+//   - Each refused bind and unstable session at the preferred endpoint doubles
+//     that time, up to eightfold; a stable session there sets it back. One bind
+//     of a pool moves at a time.
 type endpoints struct {
 	list     []string
 	home     int // index of the preferred one
@@ -47,20 +48,19 @@ func newEndpoints(c *Config, index int) endpoints {
 func (e *endpoints) current() string { return e.list[e.at] }
 
 // failed moves on after an endpoint that could not be used.
-func (e *endpoints) failed() {
-	if e.at == e.home {
-		e.failures = min(e.failures+1, maxReturns)
-	}
-	e.at = (e.at + 1) % len(e.list)
-}
+func (e *endpoints) failed() { e.at = (e.at + 1) % len(e.list) }
 
 // ended hears how long a session at the present endpoint lived, 0 for none.
 func (e *endpoints) ended(lived time.Duration) {
+	stable := lived >= e.stable
 	switch {
-	case lived < e.stable:
-		e.failed()
-	case e.at == e.home:
+	case e.at == e.home && stable:
 		e.failures = 0
+	case e.at == e.home:
+		e.failures = min(e.failures+1, maxReturns)
+	}
+	if !stable {
+		e.failed()
 	}
 }
 

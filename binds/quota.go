@@ -22,10 +22,10 @@ type unit struct {
 // b is itself held back, 0 when it is not. The first time is as long as any
 // pause after ESME_RALYBND, since the reason may be an old session of ours that
 // the SMSC has not missed yet; it doubles as long as the reason stays. The
-// unit with fewest sessions gives way, the last one rather than the first, and
-// one is always left: it finds out when there is room again. A pair gives way
-// as a whole, for a transmitter without its receiver would use up what the
-// next receiver needs.
+// unit with fewest sessions gives way, b's own rather than another, and one is
+// always left: it finds out when there is room again. A pair gives way as a
+// whole, for a transmitter without its receiver would use up what the next
+// receiver needs.
 func (p *Pool) fewer(b *bind) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -33,15 +33,14 @@ func (p *Pool) fewer(b *bind) time.Duration {
 	if wait := b.unit.until.Sub(now); wait > 0 {
 		return wait
 	}
-	var least *unit
-	free, bound := 0, 0
+	least, fewest, free := b.unit, b.unit.bound(), 0
 	for _, u := range p.units {
 		if u.until.After(now) {
 			continue
 		}
 		free++
-		if n := u.bound(); least == nil || n <= bound {
-			least, bound = u, n
+		if n := u.bound(); n < fewest {
+			least, fewest = u, n
 		}
 	}
 	if free <= 1 {
