@@ -153,6 +153,38 @@ func TestTheEndOfTheContextEndsSendAndLateAnswersAreTold(t *testing.T) {
 	})
 }
 
+// Reservations are used again; one that a session may still name must not be.
+func TestALateAnswerNamesItsJobThoughOthersCameSince(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"given up by its sender": time.Second, "timed out": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			told := make(chan string, 8)
+			deps := Deps{Late: func(_ context.Context, ref sms.JobRef, a sms.Accepted) { told <- ref.JobID + " " + a.RawMessageID }}
+			n := 0
+			sim := smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action {
+				n++
+				return smsctest.Action{MessageID: string(rune('a' + n - 1)), Hold: n == 1}
+			}}
+			bubble(t, sim, Config{ResponseTimeout: time.Minute, EnquireLink: time.Second}, deps, func(t *testing.T, r *rig) {
+				ctx, cancel := context.WithTimeout(t.Context(), wait)
+				defer cancel()
+				got := codes(slices.Collect(exchange(ctx, r.reserve(t, 1), sms.JobRef{JobID: "first"}, parts(1, "447700900123"))))
+				if got[0] != sms.CodeUncertain {
+					t.Errorf("got %v", got)
+				}
+				for range 5 {
+					r.send(t, 1)
+				}
+				r.smsc.ReleaseHeld(false)
+				synctest.Wait()
+				close(told)
+				if g := <-told; g != "first a" {
+					t.Errorf("late answer is told as %q", g)
+				}
+			})
+		})
+	}
+}
+
 func TestMoreMessagesThanSlotsGoOneAfterTheOther(t *testing.T) {
 	sim := smsctest.Config{Latency: time.Second}
 	bubble(t, sim, Config{Window: 2}, Deps{}, func(t *testing.T, r *rig) {
