@@ -28,6 +28,7 @@ type Config struct {
 // Route is what a Desk needs to know of one route. Zero fields take their default.
 type Route struct {
 	IDs                 IDRules       // how the SMSC writes message ids. Default as-is on both sides.
+	Receipts            ReceiptRules  // how the SMSC writes receipts
 	CorrelationTTL      time.Duration // how long message ids are remembered. Default 192h.
 	CorrelationTTLFinal time.Duration // how long after a final receipt, which may repeat. Default 24h, at most CorrelationTTL.
 	LedgerTTL           time.Duration // how long a job id is remembered. Default 24h.
@@ -106,10 +107,11 @@ func (r Route) withDefaults() Route {
 
 func (r Route) validate() error {
 	var errs []error
-	for _, rule := range []IDRule{r.IDs.Submit, r.IDs.Receipt} {
-		if !rule.Valid() {
-			errs = append(errs, fmt.Errorf("message id: must be as-is, hex or decimal, is %q", rule))
-		}
+	if err := r.IDs.validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := r.Receipts.validate(); err != nil {
+		errs = append(errs, err)
 	}
 	for _, d := range []struct {
 		name  string

@@ -2,6 +2,7 @@ package receipts
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -10,8 +11,12 @@ import (
 //
 // Appendix B has ten digits (YYMMDDhhmm). Also seen: twelve with seconds,
 // twelve or fourteen with a four-digit year, the sixteen of SMPP 3.4 §7.1.1.1
-// with an offset in quarters of an hour, and YYYY-MM-DD hh:mm:ss.
+// with an offset in quarters of an hour, and ISO 8601: YYYY-MM-DD, a blank or T,
+// hh:mm, perhaps seconds, their fraction, and an offset.
 func ParseDate(s string) *time.Time {
+	if len(s) >= 16 && s[4] == '-' {
+		return parseISO(s)
+	}
 	switch len(s) {
 	case 10:
 		return parseDigits(s, 2)
@@ -24,10 +29,6 @@ func ParseDate(s string) *time.Time {
 		return parseDigits(s, 4)
 	case 16:
 		return parseSMPPTime(s)
-	case 19:
-		return parseLayouts(s, time.DateTime, "2006-01-02T15:04:05")
-	case 20:
-		return parseLayouts(s, time.RFC3339)
 	}
 	return nil
 }
@@ -63,13 +64,34 @@ func parseDigits(s string, yearDigits int) *time.Time {
 // pair is the number of two digits.
 func pair(s string) int { return int(s[0]-'0')*10 + int(s[1]-'0') }
 
-// parseLayouts answers with the first layout that fits.
-func parseLayouts(s string, layouts ...string) *time.Time {
-	for _, layout := range layouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			t = t.UTC()
-			return &t
+// longestISO is 2026-03-01T12:00:00.123456789 +01:00.
+const longestISO = 36
+
+// isoLayouts are what may follow date and blank or T. time.Parse takes a
+// fraction of a second wherever seconds are.
+var isoLayouts = [...]string{
+	"15:04:05", "15:04:05Z07:00", "15:04:05Z0700", "15:04:05 -07:00", "15:04:05 -0700", "15:04", "15:04Z07:00",
+}
+
+func parseISO(s string) *time.Time {
+	if len(s) > longestISO || s[10] != ' ' && s[10] != 'T' && s[10] != 't' {
+		return nil
+	}
+	day, err := time.Parse(time.DateOnly, s[:10])
+	if err != nil {
+		return nil
+	}
+	for _, layout := range isoLayouts {
+		clock, err := time.Parse(layout, strings.ToUpper(s[11:]))
+		if err != nil {
+			continue
 		}
+		hour, minute, second := clock.Clock()
+		t := time.Date(day.Year(), day.Month(), day.Day(), hour, minute, second, clock.Nanosecond(), clock.Location()).UTC()
+		if t.Year() < 1 || t.Year() > 9999 {
+			return nil // a result could not carry it
+		}
+		return &t
 	}
 	return nil
 }

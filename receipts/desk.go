@@ -113,7 +113,7 @@ func (d *Desk) SetRoutes(routes map[string]Route) error {
 func (d *Desk) Deliver(ctx context.Context, route, bind string, m *sms.Message) (status uint32) {
 	ctx = d.terms.join(ctx, time.Now(), d.cfg.DeliverTimeout)
 	var err error
-	if IsReceipt(m) {
+	if d.route(route).Receipts.IsReceipt(m) {
 		d.route(route).counters.receipts.Add(1)
 		err = d.receipt(ctx, route, m)
 	} else {
@@ -129,11 +129,11 @@ func (d *Desk) Deliver(ctx context.Context, route, bind string, m *sms.Message) 
 
 // receipt publishes a receipt with its job, or parks it.
 func (d *Desk) receipt(ctx context.Context, route string, m *sms.Message) error {
-	p := Parse(m)
-	rules := d.route(route).IDs
+	r := d.route(route)
+	p, rules := r.Receipts.Parse(m), r.IDs
 	res := receiptResult(route, rules.shown(p), &p)
 	var room [4]string // not allocated
-	keys := rules.appendCandidates(room[:0], &p)
+	keys := rules.appendCandidates(room[:0], &p, notation(r.counters.seen.Load()))
 	if len(keys) == 0 {
 		return d.publishUnmatched(ctx, res)
 	}
@@ -141,6 +141,9 @@ func (d *Desk) receipt(ctx context.Context, route string, m *sms.Message) error 
 	known, err := d.lookUp(ctx, route, keys, res.Final, &owner)
 	if err != nil {
 		return err
+	}
+	if known && rules.Submit == IDAuto {
+		learn(&r.counters.seen, &p, owner.ID)
 	}
 	if !known {
 		if known, err = d.park(ctx, route, keys, res, &owner); err != nil {

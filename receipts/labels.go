@@ -15,6 +15,8 @@ const (
 	labelErr
 	labelText
 	labelCount
+
+	noLabel label = -1
 )
 
 // spellings lists how SMSCs write the labels, in lower case, without the
@@ -36,19 +38,22 @@ var spellings = []struct {
 // fields are the values of a receipt's text, as offsets into it.
 type fields struct {
 	body  string
-	start [labelCount]int // of the value; 0: no such label
-	end   [labelCount]int
-	other string // the second id: before text:, when the gateway and the SMSC behind it each wrote theirs
+	start [labelCount + 1]int // of the value; 0: no such label
+	end   [labelCount + 1]int
 }
+
+// labelOther stands for the second id: before text:, when the gateway and the
+// SMSC behind it each wrote theirs.
+const labelOther = labelCount
 
 // scan finds the labels of body. The first of each counts, in any order. What
 // follows text: is the sender's and no label, except that a stat: is looked for
 // there when wantStat says so and none came before.
 func scan(body string, wantStat bool) fields {
 	f := fields{body: body}
-	open := labelCount // the label whose value runs up to the next one
+	open := noLabel // the label whose value runs up to the next one
 	closeAt := func(end int) {
-		if open < labelCount {
+		if open != noLabel {
 			f.end[open] = end
 		}
 	}
@@ -58,12 +63,12 @@ func scan(body string, wantStat bool) fields {
 			continue
 		}
 		closeAt(at)
-		open = labelCount
-		switch {
-		case f.start[l] == 0:
+		open = noLabel
+		if l == labelID && f.start[labelID] > 0 {
+			l = labelOther
+		}
+		if f.start[l] == 0 {
 			f.start[l], open = at+n, l
-		case l == labelID && f.other == "":
-			f.other = firstWord(body[at+n:])
 		}
 		at += n - 1
 	}
@@ -115,7 +120,11 @@ func (f *fields) whole(l label) string {
 	if f.start[l] == 0 {
 		return ""
 	}
-	return escape(trim(f.body[f.start[l]:f.end[l]]))
+	v := f.body[f.start[l]:f.end[l]]
+	if l == labelText {
+		return escape(trim(v))
+	}
+	return escape(trimSeparators(v))
 }
 
 // word returns the value up to the first blank or comma.
@@ -123,13 +132,21 @@ func (f *fields) word(l label) string {
 	if f.start[l] == 0 {
 		return ""
 	}
-	return firstWord(f.body[f.start[l]:f.end[l]])
-}
-
-func firstWord(v string) string {
-	v = trim(v)
+	v := trim(f.body[f.start[l]:f.end[l]])
 	if i := strings.IndexAny(v, " ,\t\r\n"); i >= 0 {
 		v = v[:i]
 	}
-	return escape(v)
+	return escape(trimSeparators(v))
+}
+
+// other returns the second id.
+func (f *fields) other() string { return f.word(labelOther) }
+
+// trimSeparators trims blanks, and what some SMSCs put between two fields.
+func trimSeparators(v string) string {
+	v = trim(v)
+	for v != "" && (v[len(v)-1] == ';' || v[len(v)-1] == '|' || v[len(v)-1] == ',') {
+		v = trim(v[:len(v)-1])
+	}
+	return v
 }

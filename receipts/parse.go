@@ -3,6 +3,7 @@ package receipts
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,48 +13,41 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
-// Parsed is what a receipt says. Absent fields are empty or nil.
+// Parsed is what a receipt says. Absent fields are empty or nil. Octets that
+// are no UTF-8 are written \xNN; see escape.
 type Parsed struct {
-	TLVID        string     // receipted_message_id, trimmed; invalid UTF-8 as \xNN escapes
+	TLVID        string     // receipted_message_id, trimmed
 	TextID       string     // id: of the text
 	OtherID      string     // a second id: of the text
 	State        sms.State  // UNKNOWN when the receipt does not say
 	Stat         string     // stat: of the text, as written
 	Intermediate bool       // an intermediate notification: more will follow
+	FinalByRule  bool       // the route takes State for final, though the specification does not
 	Sub, Dlvrd   string     // as written; SMSCs disagree on what they mean
 	ErrorCode    string     // err: of the text, as written: digits, hexadecimal or a word
 	NetworkError string     // "3:1024": network type and code; raw hexadecimal when malformed
 	SubmitDate   *time.Time // UTC unless the receipt names an offset
 	DoneDate     *time.Time // may be before SubmitDate: SMSCs mix time zones
-	Text         string     // text: of the text; invalid UTF-8 as \xNN escapes
-	Raw          string     // user data as received; invalid UTF-8 as \xNN escapes
+	Text         string     // text: of the text
+	Raw          string     // user data as received, header and NULs included
 }
 
 // Final reports whether the SMSC will say nothing more about the message.
-func (p *Parsed) Final() bool { return p.State.Final() && !p.Intermediate }
-
-// IsReceipt reports whether m is a delivery receipt or an intermediate
-// notification: by the message type bits of esm_class (SMPP 3.4 §5.2.12), or
-// because it carries a TLV that only receipts have. SME acknowledgements are
-// messages from a mobile and so are not receipts.
-func IsReceipt(m *sms.Message) bool {
-	switch m.ESMClass & sms.ESMClassMask {
-	case sms.ESMClassReceipt, sms.ESMClassIntermed:
-		return true
-	}
-	if _, ok := m.TLV(sms.TagReceiptedMsgID); ok {
-		return true
-	}
-	_, ok := m.TLV(sms.TagMessageState)
-	return ok
-}
+func (p *Parsed) Final() bool { return (p.State.Final() || p.FinalByRule) && !p.Intermediate }
 
 // Parse reads a receipt. It never fails: what cannot be read is left out, and
 // Raw has everything. TLVs win over the text (SMPP 3.4 §5.3.2.12, §5.3.2.35).
-func Parse(m *sms.Message) Parsed {
-	body := string(userData(m)) // what is read from it shares its memory
+func Parse(m *sms.Message) Parsed { return usual.Parse(m) }
+
+var usual ReceiptRules
+
+// Parse is Parse for a route.
+func (r *ReceiptRules) Parse(m *sms.Message) Parsed {
+	octets := allUserData(m)
+	whole := string(octets) // what is read from it shares its memory
+	body := whole[headerOf(m, octets):]
 	p := Parsed{
-		Raw:          escape(strings.TrimRight(body, "\x00")),
+		Raw:          escape(whole),
 		Intermediate: m.ESMClass&sms.ESMClassMask == sms.ESMClassIntermed,
 	}
 	if id, ok := m.TLV(sms.TagReceiptedMsgID); ok {
@@ -62,30 +56,41 @@ func Parse(m *sms.Message) Parsed {
 	state, hasState := tlvState(m)
 	f := scan(strings.Trim(decodeUCS2(body), "\x00"), !hasState)
 	p.TextID, p.Sub, p.Dlvrd, p.ErrorCode = f.word(labelID), f.word(labelSub), f.word(labelDlvrd), f.word(labelErr)
-	p.OtherID = f.other
+	p.OtherID = f.other()
 	p.SubmitDate, p.DoneDate = ParseDate(f.whole(labelSubmit)), ParseDate(f.whole(labelDone))
 	p.Stat, p.Text = f.whole(labelStat), f.whole(labelText)
 	p.State = state
 	if !hasState {
-		p.State = statState(p.Stat)
+		p.State = r.state(p.Stat)
 	}
+	p.FinalByRule = slices.Contains(r.Final, p.State)
 	if nec, ok := m.TLV(sms.TagNetworkError); ok {
 		p.NetworkError = networkError(nec)
 	}
 	return p
 }
 
-// userData is the text of the message: short_message, or message_payload when
-// that is empty, without a user data header.
+// allUserData is short_message, or message_payload when that is empty.
+func allUserData(m *sms.Message) []byte {
+	if len(m.ShortMessage) > 0 {
+		return m.ShortMessage
+	}
+	payload, _ := m.TLV(sms.TagMessagePayload)
+	return payload
+}
+
+// userData is the text of the message, without a user data header.
 func userData(m *sms.Message) []byte {
-	body := m.ShortMessage
-	if len(body) == 0 {
-		body, _ = m.TLV(sms.TagMessagePayload)
+	all := allUserData(m)
+	return all[headerOf(m, all):]
+}
+
+// headerOf is the length of the user data header of m.
+func headerOf(m *sms.Message, userData []byte) int {
+	if m.ESMClass&sms.ESMClassUDHI == 0 {
+		return 0
 	}
-	if m.ESMClass&sms.ESMClassUDHI != 0 {
-		return body[headerLen(body):]
-	}
-	return body
+	return headerLen(userData)
 }
 
 // headerLen is the length of the user data header at the start of body, 0 when
@@ -194,25 +199,34 @@ func decodeUCS2(body string) string {
 	return string(utf16.Decode(units))
 }
 
-// escape makes valid UTF-8 of s: other octets become \xNN. What is valid, as
-// nearly all is, comes back as it is.
+// escape makes valid UTF-8 of s without losing anything: an octet that is no
+// UTF-8 becomes \xNN, two capital hexadecimal digits, and so does a backslash
+// (\x5C) before what would look like that. Whoever replaces each \xNN by its
+// octet has s again. What is plain, as nearly all is, comes back as it is.
 func escape(s string) string {
-	if utf8.ValidString(s) {
+	if utf8.ValidString(s) && !strings.Contains(s, `\x`) {
 		return s
 	}
 	const digits = "0123456789ABCDEF"
-	b := make([]byte, 0, 2*len(s))
+	var b strings.Builder
+	b.Grow(4 * len(s)) // when all of it is escaped
 	for len(s) > 0 {
 		r, n := utf8.DecodeRuneInString(s)
-		if r == utf8.RuneError && n == 1 {
-			b = append(b, '\\', 'x', digits[s[0]>>4], digits[s[0]&15])
+		if r == utf8.RuneError && n == 1 || beginsEscape(s) {
+			b.Write([]byte{'\\', 'x', digits[s[0]>>4], digits[s[0]&15]})
 		} else {
-			b = append(b, s[:n]...)
+			b.WriteString(s[:n])
 		}
 		s = s[n:]
 	}
-	return string(b)
+	return b.String()
 }
+
+func beginsEscape(s string) bool {
+	return len(s) >= 4 && s[0] == '\\' && s[1] == 'x' && isCapitalHex(s[2]) && isCapitalHex(s[3])
+}
+
+func isCapitalHex(c byte) bool { return '0' <= c && c <= '9' || 'A' <= c && c <= 'F' }
 
 // trim takes blanks and NULs off both ends.
 func trim(s string) string {

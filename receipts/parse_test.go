@@ -196,7 +196,10 @@ func FuzzParse(f *testing.F) {
 		if p.State == "" {
 			t.Error("no state")
 		}
-		for _, rules := range []IDRules{{IDAsIs, IDAsIs}, {IDHex, IDDecimal}, {IDDecimal, IDHex}} {
+		if unescape(p.Raw) != string(text) {
+			t.Errorf("raw %q is not %q", p.Raw, text)
+		}
+		for _, rules := range []IDRules{{IDAsIs, IDAsIs}, {IDHex, IDDecimal}, {IDDecimal, IDHex}, {IDAuto, IDAuto}} {
 			for _, key := range rules.Candidates(p) {
 				if key == "" || key != strings.TrimSpace(key) && p.TLVID == "" {
 					t.Errorf("candidate %q", key)

@@ -116,27 +116,28 @@ func (p *Parsed) MessageID() string {
 // IDs returns the ids behind [IDRules.Candidates], in the same order and with
 // the case they were written in.
 func (r IDRules) IDs(p Parsed) []string {
+	if r.Submit == IDAuto {
+		return AnyNotation(p)
+	}
 	var ids idList
-	text := r.Receipt.ID(p.TextID)
-	if p.TLVID != "" && r.Submit != r.Receipt && r.Receipt.Key(p.TLVID) == r.Receipt.Key(p.TextID) {
+	text := r.Receipt.id(p.TextID)
+	if p.TLVID != "" && r.Submit != r.Receipt && r.Receipt.key(p.TLVID) == r.Receipt.key(p.TextID) {
 		ids.add(text)
 	}
-	ids.add(r.Submit.ID(p.TLVID))
+	ids.add(r.Submit.id(p.TLVID))
 	ids.add(text)
-	ids.add(r.Receipt.ID(p.OtherID))
+	if r.readAsSubmit(p.TextID) {
+		ids.add(r.Submit.id(p.TextID))
+	}
+	ids.add(r.Receipt.id(p.OtherID))
 	if before, _, found := strings.Cut(p.TLVID, "@"); found {
-		ids.add(r.Submit.ID(before))
+		ids.add(r.Submit.id(before))
 	}
 	return ids
 }
 
 // ShownID returns the id that a receipt without a known job is published under.
-func (r IDRules) ShownID(p Parsed) string {
-	if p.TLVID != "" {
-		return r.Submit.ID(p.TLVID)
-	}
-	return r.Receipt.ID(p.TextID)
-}
+func (r IDRules) ShownID(p Parsed) string { return r.shown(p) }
 
 // AnyNotation returns every id that the job of a receipt may be known under
 // when it is not known how the SMSC writes ids, the likeliest first: as

@@ -68,7 +68,7 @@ type Receipt struct {
 	SubmitDate   *time.Time `json:"submit_date,omitempty"`
 	DoneDate     *time.Time `json:"done_date,omitempty"`
 	Text         string     `json:"text,omitempty"`
-	Raw          string     `json:"raw,omitempty"`       // user data as received; invalid UTF-8 as \xNN escapes
+	Raw          string     `json:"raw,omitempty"`       // user data as received; octets that are no UTF-8 as \xNN, a backslash before what looks so as \x5C
 	JobState     State      `json:"job_state,omitempty"` // once every part is final: the worst of the parts
 }
 
