@@ -184,6 +184,10 @@ func (o Overrides) classifyBind(code uint32) refusal {
 	return refusedForNow
 }
 
+// AtBind says in a word how a bind refused with a command_status is taken on
+// this route: "refused", "already bound" or "back off".
+func (o Overrides) AtBind(code uint32) string { return o.classifyBind(code).String() }
+
 // classifyBind is Overrides.classifyBind by the standard table.
 func classifyBind(code uint32) refusal { return Overrides(nil).classifyBind(code) }
 

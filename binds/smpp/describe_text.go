@@ -17,6 +17,7 @@ const (
 // UserData is what a message carries: its header, if it has one, and the rest.
 type UserData struct {
 	Elements []Element      // of the user data header
+	Header   int            // octets of that with its length, 0 when there is none
 	Concat   *Concatenation // nil when the message is not a part of several
 	Body     []byte         // what follows the header
 }
@@ -63,7 +64,7 @@ func ReadUserData(m *sms.Message) (UserData, error) {
 		elements = append(elements, Element{ID: u.Body[at], Data: u.Body[at+2 : next]})
 		at = next
 	}
-	u.Elements, u.Body = elements, u.Body[end:]
+	u.Elements, u.Header, u.Body = elements, end, u.Body[end:]
 	for _, e := range elements {
 		if c := concatOf(e); c != nil {
 			u.Concat = c

@@ -170,10 +170,13 @@ func hex32(n uint32) string { return fmt.Sprintf("0x%08x", n) }
 
 // status explains a command_status as the route takes it.
 func (d *Decoder) status(desc *smpp.Description) *DecodedStatus {
-	s := &DecodedStatus{Code: desc.Status, Hex: hex32(desc.Status), Name: binds.Name(desc.Status), Meaning: statusMeaning(desc.Status)}
-	s.Class = d.class(desc.Status)
+	classes := d.classes()
+	s := &DecodedStatus{
+		Code: desc.Status, Hex: hex32(desc.Status), Name: binds.Name(desc.Status), Meaning: binds.Meaning(desc.Status),
+		Class: classes.Classify(desc.Status).String(),
+	}
 	if strings.HasPrefix(desc.Command, "bind_") && desc.Status != smpp.StatusOK {
-		s.Class = bindClass(desc.Status)
+		s.Class = classes.AtBind(desc.Status)
 	}
 	return s
 }
@@ -205,7 +208,7 @@ func (d *Decoder) message(p *DecodedPDU, desc *smpp.Description, base int) {
 		return // cut short, or nothing that could be text
 	}
 	p.Encoding = d.encoding(m.DataCoding)
-	if s, ok := d.text(m.DataCoding, u.Body); ok {
+	if s, ok := d.alphabet().Decode(m.DataCoding, u.Body, u.Header); ok {
 		p.Text = &s
 	}
 }
@@ -220,7 +223,7 @@ func (d *Decoder) receipt(r *receipts.Reading) *DecodedReceipt {
 	if d.route == nil {
 		v.MessageID, v.Candidates = orNull(r.MessageID()), receipts.AnyNotation(r.Parsed)
 	} else {
-		rules := d.route.desk().IDs
+		rules := d.route.desk().IDs // as the worker has them
 		v.MessageID, v.Candidates = orNull(rules.ShownID(r.Parsed)), rules.IDs(r.Parsed)
 	}
 	if v.Candidates == nil {
