@@ -25,6 +25,7 @@ func (d *Desk) newMessageID(ref sms.JobRef, a sms.Accepted, part sms.Part) messa
 		route: route, key: route.IDs.Submit.Key(a.RawMessageID),
 		owner: correlation{JobRef: ref, Part: a.Part, Total: a.PartsTotal, ID: part.MessageID},
 	}
+	route.counters.matching.submitted(a.RawMessageID, a.At, route.ParkingTTL)
 	if id.key != "" {
 		id.write, id.parked = d.store.command(), d.store.list()
 		id.write.key, id.write.value = d.keys.appendID(id.write.key, ref.Route, id.key), id.owner.append(id.write.value)
@@ -61,17 +62,31 @@ func (d *Desk) meet(ctx context.Context, id *messageID) {
 	d.store.done(id.write)
 	d.store.doneList(id.parked)
 	for _, payload := range parked {
-		p, err := decodeParked(payload)
-		if err == nil {
-			err = d.publishMatched(ctx, owner, p.Result)
-		}
-		if err == nil {
-			err = d.unpark(ctx, id.owner.Route, id.key, p.Result.ID, payload)
-		}
-		if err != nil {
+		if err := d.meetParked(ctx, id, owner, payload); err != nil {
 			d.log.Warn("parked receipt left to the sweeper", "route", id.owner.Route, "err", err)
 		}
 	}
+}
+
+// meetParked publishes a receipt that waited for the id, and removes it.
+func (d *Desk) meetParked(ctx context.Context, id *messageID, owner *correlation, payload string) error {
+	p, err := decodeParked(payload)
+	if err != nil {
+		return err
+	}
+	matched, err := d.decide(ctx, p.Result, true)
+	if err != nil {
+		return err
+	}
+	if matched {
+		err = d.publishMatched(ctx, owner, p.Result)
+	} else { // a sweeper was faster, and may have ended before it published
+		err = d.publishUnmatched(ctx, p.Result)
+	}
+	if err != nil {
+		return err
+	}
+	return d.unpark(ctx, id.owner.Route, id.key, p.Result.ID, payload)
 }
 
 // lookUp finds the part that has one of the keys, the first that is known, and
@@ -129,25 +144,33 @@ func (d *Desk) known(route, value string, owner *correlation) bool {
 	return true
 }
 
-// worstFirst ranks final states for job_state.
+// worstFirst ranks states for job_state. Those from UNKNOWN on, DELIVERED
+// apart, are there for routes that take them for final.
 var worstFirst = []sms.State{
-	sms.StateRejected, sms.StateUndeliverable, sms.StateExpired, sms.StateDeleted, sms.StateSkipped, sms.StateDelivered,
+	sms.StateRejected, sms.StateUndeliverable, sms.StateExpired, sms.StateDeleted, sms.StateSkipped,
+	sms.StateUnknown, sms.StateScheduled, sms.StateEnroute, sms.StateAccepted, sms.StateDelivered,
 }
 
-// jobState is the state of the whole job once every part has a final one,
-// this receipt's included: REJECTED before UNDELIVERABLE, EXPIRED, DELETED,
-// SKIPPED and DELIVERED. Of two final states of one part the later counts.
+// jobState is the state of the whole job for the one receipt that completes
+// it, and empty for every other: the worst of its parts, REJECTED before
+// UNDELIVERABLE, EXPIRED, DELETED, SKIPPED and DELIVERED.
+//
+// The job is complete when every part has a final state. Up to then the later
+// of two final states of a part counts; afterwards nothing changes, so that the
+// receipt that completed the job says the same when it comes again. A job of
+// one part, never in doubt, needs no such book-keeping: its receipt's state is
+// the job's.
 func (d *Desk) jobState(ctx context.Context, owner *correlation, res *sms.Result) (sms.State, error) {
 	if !res.Final {
 		return "", nil
 	}
-	if owner.Total <= 1 {
+	if owner.Total <= 1 && !owner.Doubt {
 		return res.State, nil
 	}
-	ttl := d.route(owner.Route).correlationTTL
+	route := d.route(owner.Route)
 	cmd, err := one(ctx, d.store, "note final state", func() *redis.Cmd {
 		return call(ctx, finalScript, []string{d.keys.jobFinals(owner.Producer, owner.JobID)},
-			owner.Part, string(res.State), owner.Total, ttl)
+			owner.Part, string(res.State), owner.Total, res.ID, route.correlationTTL, route.finalTTL)
 	})
 	if err != nil {
 		return "", err

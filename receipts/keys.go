@@ -7,19 +7,21 @@ package receipts
 // submitted twice by being sent to another route. Message ids are scoped by
 // route: two SMSCs may give out the same.
 type keys struct {
-	ledger string // + {producer:job}: record of the job
-	finals string // + {producer:job}: hash, part number → final state
-	ids    string // + {route:message id}: the part that has it
-	parked string // + {route:message id}: list of receipts without a job
-	due    string // + {route}: sorted set of what is parked, by when it is due, in Unix milliseconds
-	lease  string // + worker id: present while the worker lives
-	routes string // set of the routes that ever parked a receipt
+	ledger  string // + {producer:job}: record of the job
+	finals  string // + {producer:job}: hash, part number → final state
+	ids     string // + {route:message id}: the part that has it
+	parked  string // + {route:message id}: list of receipts without a job
+	verdict string // + {route:result id}: whether a parked receipt has a job; see decideScript
+	due     string // + {route}: sorted set of what is parked, by when it is due, in Unix milliseconds
+	lease   string // + worker id: present while the worker lives
+	routes  string // set of the routes that ever parked a receipt
 }
 
 func newKeys(prefix string) keys {
 	return keys{
 		ledger: prefix + ":j:{", finals: prefix + ":f:{", ids: prefix + ":c:{", parked: prefix + ":p:{",
-		due: prefix + ":d:{", lease: prefix + ":w:{", routes: prefix + ":routes",
+		verdict: prefix + ":v:{",
+		due:     prefix + ":d:{", lease: prefix + ":w:{", routes: prefix + ":routes",
 	}
 }
 
@@ -27,6 +29,7 @@ func (k *keys) job(producer, job string) string       { return k.ledger + produc
 func (k *keys) jobFinals(producer, job string) string { return k.finals + producer + ":" + job + "}" }
 func (k *keys) id(route, id string) string            { return k.ids + route + ":" + id + "}" }
 func (k *keys) parking(route, id string) string       { return k.parked + route + ":" + id + "}" }
+func (k *keys) decision(route, result string) string  { return k.verdict + route + ":" + result + "}" }
 
 func (k *keys) appendJob(b []byte, producer, job string) []byte {
 	return appendKey(b, k.ledger, producer, job)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
@@ -135,18 +136,23 @@ func (d *Desk) sweep(ctx context.Context) error {
 
 func (d *Desk) sweepRoute(ctx context.Context, route string) error {
 	for {
+		asOf := time.Now().UnixMilli()
 		cmd, err := one(ctx, d.store, "list due receipts", func() *redis.StringSliceCmd {
 			return redis.NewStringSliceCmd(ctx, "zrangebyscore", d.keys.dueIndex(route),
-				"-inf", strconv.FormatInt(time.Now().UnixMilli(), 10), "limit", 0, sweepBatch)
+				"-inf", strconv.FormatInt(asOf, 10), "limit", 0, sweepBatch)
 		})
 		if err != nil {
 			return err
 		}
 		members := cmd.Val()
+		// Side by side: after Redis has lost its data nothing matches, and
+		// every receipt comes this way.
+		var g errgroup.Group
 		for _, member := range members {
-			if err := d.sweepOne(ctx, route, member); err != nil {
-				return err
-			}
+			g.Go(func() error { return d.sweepOne(ctx, route, member, asOf) })
+		}
+		if err := g.Wait(); err != nil {
+			return err
 		}
 		if len(members) < sweepBatch {
 			return nil
@@ -154,10 +160,9 @@ func (d *Desk) sweepRoute(ctx context.Context, route string) error {
 	}
 }
 
-// sweepOne publishes one due receipt, with its job if that turned up under any
-// key, and then removes it. When the job turns up just now it is published both
-// ways: too often rather than never.
-func (d *Desk) sweepOne(ctx context.Context, route, member string) error {
+// sweepOne publishes the receipts behind one member of the due index that was
+// due at asOf, in Unix milliseconds, and then removes them.
+func (d *Desk) sweepOne(ctx context.Context, route, member string, asOf int64) error {
 	resultID, key, _ := strings.Cut(member, " ")
 	cmd, err := one(ctx, d.store, "read parked receipts", func() *redis.StringSliceCmd {
 		return redis.NewStringSliceCmd(ctx, "lrange", d.keys.parking(route, key), 0, -1)
@@ -174,27 +179,61 @@ func (d *Desk) sweepOne(ctx context.Context, route, member string) error {
 		if p.Result.ID != resultID {
 			continue
 		}
-		var owner correlation
-		known, err := d.lookUp(ctx, route, p.Keys, p.Result.Final, &owner)
-		if err != nil {
+		if err := d.publishDue(ctx, route, p); err != nil {
 			return err
 		}
-		if known {
-			err = d.publishMatched(ctx, &owner, p.Result)
-		} else {
-			err = d.publishUnmatched(ctx, p.Result)
-		}
+		_, err = one(ctx, d.store, "remove due receipt", func() *redis.IntCmd {
+			return redis.NewIntCmd(ctx, "lrem", d.keys.parking(route, key), 0, payload)
+		})
 		if err != nil {
-			return err
-		}
-		if err := d.unpark(ctx, route, key, resultID, payload); err != nil {
 			return err
 		}
 	}
-	_, err = one(ctx, d.store, "forget due receipt", func() *redis.IntCmd {
-		return redis.NewIntCmd(ctx, "zrem", d.keys.dueIndex(route), member)
+	_, err = one(ctx, d.store, "forget due receipt", func() *redis.Cmd {
+		return call(ctx, forgetScript, []string{d.keys.dueIndex(route)}, member, asOf)
 	})
 	return err
+}
+
+// publishDue publishes a parked receipt, with its job if that turned up under
+// any key. When the job turns up just now the verdict says which way.
+func (d *Desk) publishDue(ctx context.Context, route string, p *parkedReceipt) error {
+	var owner correlation
+	known, err := d.lookUp(ctx, route, p.Keys, p.Result.Final, &owner)
+	if err != nil {
+		return err
+	}
+	matched, err := d.decide(ctx, p.Result, known)
+	if err != nil {
+		return err
+	}
+	if matched && !known { // whoever decided so had written the id before
+		if known, err = d.lookUp(ctx, route, p.Keys, p.Result.Final, &owner); err != nil {
+			return err
+		}
+	}
+	if matched && known {
+		return d.publishMatched(ctx, &owner, p.Result)
+	}
+	return d.publishUnmatched(ctx, p.Result)
+}
+
+// decide answers whether a parked receipt is published with its job or
+// without; ours is what is published unless others decided before.
+func (d *Desk) decide(ctx context.Context, res *sms.Result, ours bool) (matched bool, err error) {
+	verdict := "u"
+	if ours {
+		verdict = "m"
+	}
+	kept := (d.route(res.Route).ParkingTTL + unparkedGrace).Milliseconds()
+	cmd, err := one(ctx, d.store, "decide on parked receipt", func() *redis.Cmd {
+		return call(ctx, decideScript, []string{d.keys.decision(res.Route, res.ID)}, verdict, res.Time.UnixMilli(), kept)
+	})
+	if err != nil {
+		return false, err
+	}
+	decided, err := cmd.Text()
+	return decided == "m", err
 }
 
 // postpone leaves a parked receipt for another parking time.

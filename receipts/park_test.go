@@ -161,6 +161,27 @@ func TestASweptReceiptFindsAJobThatTurnedUpUnderAnotherKey(t *testing.T) {
 	}
 }
 
+func TestAReceiptThatComesAgainWhileItIsSweptStaysDue(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	d, _ := newDesk(t, srv.Addr, nil)
+	before := time.Now().UnixMilli()
+	m := deliverReceipt("A1", "DELIVRD")
+	deliver(t, d, m, statusOK)
+	p := Parse(m)
+	member := dueMember(receiptResult("acme", "A1", &p).ID, "a1")
+	if err := d.store.client.Del(t.Context(), d.keys.parking("acme", "a1")).Err(); err != nil {
+		t.Fatal(err)
+	}
+	// The sweeper read the index before, and the list when it was empty.
+	if err := d.sweepOne(t.Context(), "acme", member, before); err != nil {
+		t.Fatal(err)
+	}
+	if n := parkedCount(t, d); n != 1 {
+		t.Error("the sweeper forgot what came after it had looked")
+	}
+}
+
 func TestAnUnreadableParkedReceiptStays(t *testing.T) {
 	t.Parallel()
 	srv := start(t)

@@ -93,13 +93,51 @@ for i = 2, #ARGV, 2 do redis.call('ZADD', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return false`)
 
-	// finalScript: KEYS states. ARGV part, state, parts in all, TTL in ms.
-	// Notes the final state of a part; answers all states once every part has one.
+	// decideScript: KEYS verdict. ARGV ours, when the receipt came in Unix ms, TTL in ms.
+	// Answers the verdict on a parked receipt, ours when there is none: whoever
+	// publishes it asks before, so that it is published with its job or
+	// without, and not both ways. A verdict is on what came before it: a receipt
+	// that the SMSC repeats later gets another.
+	decideScript = newScript(`
+local v = redis.call('GET', KEYS[1])
+if v then
+  local verdict, at = string.match(v, '^(%a) (%d+)$')
+  if verdict and tonumber(at) >= tonumber(ARGV[2]) then return verdict end
+end
+local t = redis.call('TIME')
+local now = math.max(t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ARGV[2]))
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. string.format('%d', now), 'PX', ARGV[3])
+return ARGV[1]`)
+
+	// forgetScript: KEYS index. ARGV member, score.
+	// Forgets what was due by then. What came again meanwhile is due later.
+	forgetScript = newScript(`
+local due = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if due and tonumber(due) <= tonumber(ARGV[2]) then redis.call('ZREM', KEYS[1], ARGV[1]) end
+return false`)
+
+	// finalScript: KEYS states. ARGV part, state, parts in all, result id, TTL in ms, TTL in ms once complete.
+	// Notes the final state of a part. The receipt that completes the parts
+	// answers all states, now and when it is repeated; every other, nothing.
 	finalScript = newScript(`
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[3]) then return {} end
-return redis.call('HVALS', KEYS[1])`)
+local last = redis.call('HGET', KEYS[1], 'last')
+if not last then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[3]) then
+    redis.call('PEXPIRE', KEYS[1], ARGV[5])
+    return {}
+  end
+  last = ARGV[4]
+  redis.call('HSET', KEYS[1], 'last', last)
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+end
+if last ~= ARGV[4] then return {} end
+local states = {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  if all[i] ~= 'last' then states[#states + 1] = all[i + 1] end
+end
+return states`)
 )
 
 var scripts []*redis.Script
