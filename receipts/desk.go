@@ -216,6 +216,7 @@ func (d *Desk) publishUnmatched(ctx context.Context, res *sms.Result) error {
 		return fmt.Errorf("publish unmatched receipt: %w", err)
 	}
 	d.route(res.Route).counters.unmatched.Add(1)
+	d.noteUnmatched(res)
 	return nil
 }
 

@@ -14,7 +14,8 @@ type route struct {
 type routeCounters struct {
 	receipts, matched, parked, unmatched, inbound, publishErrors, refused, clashes atomic.Int64
 
-	seen atomic.Uint32 // notation, of the rule auto
+	seen     atomic.Uint32 // notation, of the rule auto
+	matching matching
 }
 
 func newRoute(r Route, counters *routeCounters) *route {
