@@ -26,7 +26,6 @@ func (d *Desk) newMessageID(ref sms.JobRef, a sms.Accepted, part sms.Part) messa
 		owner: correlation{JobRef: ref, Part: a.Part, Total: a.PartsTotal, ID: part.MessageID},
 	}
 	route.counters.matching.submitted(a.RawMessageID, a.At, route.ParkingTTL)
-	route.counters.matching.submitted(a.RawMessageID, a.At, route.ParkingTTL)
 	if id.key != "" {
 		id.write, id.parked = d.store.command(), d.store.list()
 		id.write.key, id.write.value = d.keys.appendID(id.write.key, ref.Route, id.key), id.owner.append(id.write.value)
