@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/dispatcher/text"
 )
 
 // Config sets up a Desk. Zero fields take their default.
@@ -29,6 +30,7 @@ type Config struct {
 type Route struct {
 	IDs                 IDRules       // how the SMSC writes message ids. Default as-is on both sides.
 	Receipts            ReceiptRules  // how the SMSC writes receipts
+	Alphabet            text.Alphabet // behind data_coding 0 of inbound messages. Default GSM 03.38.
 	CorrelationTTL      time.Duration // how long message ids are remembered. Default 192h.
 	CorrelationTTLFinal time.Duration // how long after a final receipt, which may repeat. Default 24h, at most CorrelationTTL.
 	LedgerTTL           time.Duration // how long a job id is remembered. Default 24h.

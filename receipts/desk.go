@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
-	"github.com/shortwire-sms/shortwire/dispatcher/text"
 )
 
 // What Deliver answers (SMPP 3.4 §5.1.3).
@@ -228,7 +227,8 @@ func (d *Desk) inbound(ctx context.Context, route, bind string, m *sms.Message) 
 	if len(data) == 0 {
 		data, _ = m.TLV(sms.TagMessagePayload)
 	}
-	decoded, _ := text.Decode(m.DataCoding, userData(m))
+	body := userData(m)
+	decoded, _ := d.route(route).Alphabet.Decode(m.DataCoding, body, len(data)-len(body))
 	err := d.pub.PublishInbound(ctx, &sms.Inbound{
 		ID:         "i." + rand.Text(),
 		Route:      route,

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/dispatcher/text"
 )
 
 // deliver hands the desk a message and checks what it answers.
@@ -215,6 +216,22 @@ func TestAMessageFromAMobileIsPublished(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, pub.inbound[0], cmpopts.IgnoreFields(sms.Inbound{}, "ID", "Time")); diff != "" {
 		t.Errorf("inbound (-want +got):\n%s", diff)
+	}
+}
+
+func TestAMessageFromAMobileIsReadInTheAlphabetOfItsRoute(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	for alphabet, want := range map[text.Alphabet]string{"": "é@", text.Latin1: "\x05\x00", text.GSM7Packed: "A@"} {
+		d, pub := newDesk(t, srv.Addr, func(c *Config) { c.Routes = map[string]Route{"acme": {Alphabet: alphabet}} })
+		m := &sms.Message{ShortMessage: []byte{5, 0}}
+		if alphabet == text.GSM7Packed { // one fill bit behind the header, then 'A' and '@'
+			m = &sms.Message{ESMClass: sms.ESMClassUDHI, ShortMessage: []byte{5, 0, 3, 1, 1, 1, 0x82, 0x00}}
+		}
+		deliver(t, d, m, statusOK)
+		if got := pub.inbound[0].Text; got != want {
+			t.Errorf("%q: text %q, want %q", alphabet, got, want)
+		}
 	}
 }
 

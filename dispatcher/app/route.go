@@ -17,6 +17,7 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher"
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/dispatcher/text"
 	"github.com/shortwire-sms/shortwire/ratelimit"
 	"github.com/shortwire-sms/shortwire/receipts"
 )
@@ -177,6 +178,7 @@ func interfaceVersion(s string) uint8 {
 func (c *RouteConfig) desk() receipts.Route {
 	return receipts.Route{
 		IDs:            receipts.IDRules{Submit: receipts.IDRule(c.MessageID.Submit), Receipt: receipts.IDRule(c.MessageID.Receipt)},
+		Alphabet:       text.Alphabet(c.Message.Alphabet),
 		CorrelationTTL: c.CorrelationTTL,
 		LedgerTTL:      c.LedgerTTL,
 		ParkingTTL:     c.ParkingTime,
