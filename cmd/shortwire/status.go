@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -66,6 +67,11 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 	for _, n := range s.Notices {
 		fmt.Fprintln(w, "notice:", n)
 	}
+	for _, r := range s.Routes {
+		if r.Receipts.Hint != "" {
+			fmt.Fprintf(w, "route %s: receipts do not find their jobs: %s\n", r.Name, r.Receipts.Hint)
+		}
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "\nROUTE\tLIMIT\tRATE\tHIGH\tNORMAL\tBULK\tSUBMITTED\tFAILED\tEXPIRED\tUNCERTAIN\tRETRIES\tDEAD")
 	for _, r := range s.Routes {
@@ -74,9 +80,10 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 			r.Outcomes[sms.KindSubmitted], r.Outcomes[sms.KindFailed], r.Outcomes[sms.KindExpired], r.Outcomes[sms.KindUncertain],
 			r.Retries, r.DeadLetters)
 	}
-	fmt.Fprintln(tw, "\nRECEIPTS\tMATCHED\tPARKED\tUNMATCHED\tFAILURES BY CODE")
+	fmt.Fprintln(tw, "\nRECEIPTS\tMATCHED\tPARKED\tUNMATCHED\tMATCH RATE\tFAILURES BY CODE")
 	for _, r := range s.Routes {
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%s\n", r.Name, r.Receipts.Matched, r.Receipts.Parked, r.Receipts.Unmatched, codes(r))
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%s\t%s\n", r.Name, r.Receipts.Matched, r.Receipts.Parked, r.Receipts.Unmatched,
+			share(r.Receipts.MatchRate), codes(r))
 	}
 	fmt.Fprintln(tw, "\nBIND\tSTATE\tFOR\tENDPOINT\tIN FLIGHT\tLAST ERROR")
 	for _, r := range s.Routes {
@@ -115,6 +122,14 @@ func lane(l app.LaneStatus) string {
 		return fmt.Sprint(l.InFlight)
 	}
 	return fmt.Sprintf("%d (%d wait)", l.InFlight, l.Waiting)
+}
+
+// share shows 1 as 100 %, and little under it never so.
+func share(rate *float64) string {
+	if rate == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f%%", math.Floor(*rate*1000)/10)
 }
 
 func codes(r app.RouteStatus) string {

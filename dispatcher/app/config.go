@@ -89,6 +89,7 @@ type RouteConfig struct {
 	Source           SourceConfig       `yaml:"source"`            // sender of jobs that name none
 	Receipt          sms.ReceiptMode    `yaml:"receipt"`           // final, failure, all or none: for jobs that do not say. Default final
 	MessageID        MessageIDConfig    `yaml:"message_id"`        // how ids of responses and receipts become the same
+	Receipts         ReceiptsConfig     `yaml:"receipts"`          // how the SMSC writes receipts
 	Concat           string             `yaml:"concat"`            // how parts of long texts are held together: udh8, udh16, sar or payload. Default udh8
 	Message          MessageConfig      `yaml:"message"`           // how the SMSC wants messages made
 	NumberFormat     NumberFormatConfig `yaml:"number_format"`     // how the SMSC wants numbers written
@@ -128,8 +129,8 @@ type SourceConfig struct {
 // MessageIDConfig says how message ids are written where (SMPP 3.4 §5.2.23
 // leaves it to the SMSC, and many write the two differently).
 type MessageIDConfig struct {
-	Submit  string `yaml:"submit"`  // in submit_sm_resp: as-is, hex or decimal. Default as-is
-	Receipt string `yaml:"receipt"` // in receipts: as-is, hex or decimal. Default as-is
+	Submit  string `yaml:"submit"`  // in submit_sm_resp: as-is, hex, decimal or auto. Default as-is
+	Receipt string `yaml:"receipt"` // in receipts: as-is, hex or decimal; auto when Submit is, and only then. Default as-is
 }
 
 // RetryConfig is the back-off between attempts of one job.
@@ -150,6 +151,7 @@ const (
 	MessageIDAsIs    = "as-is"
 	MessageIDHex     = "hex"
 	MessageIDDecimal = "decimal"
+	MessageIDAuto    = "auto"
 )
 
 func (c *NATSConfig) setDefaults() {

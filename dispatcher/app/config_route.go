@@ -36,11 +36,10 @@ func (c *checker) route(path string, r *RouteConfig) {
 	c.retry(path+".retry", r)
 	c.bind(path, r)
 	c.message(path, r)
+	c.receipts(path, r)
 	c.status(path, r)
 
 	oneOf(c, path+".receipt", r.Receipt, sms.ReceiptFinal, sms.ReceiptFailure, sms.ReceiptAll, sms.ReceiptNone)
-	oneOf(c, path+".message_id.submit", r.MessageID.Submit, MessageIDAsIs, MessageIDHex, MessageIDDecimal)
-	oneOf(c, path+".message_id.receipt", r.MessageID.Receipt, MessageIDAsIs, MessageIDHex, MessageIDDecimal)
 }
 
 func (c *checker) endpoints(path string, endpoints []string) {

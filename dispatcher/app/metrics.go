@@ -17,6 +17,7 @@ type instruments struct {
 	outcomes, codes, retries, dead, receipts metric.Int64ObservableCounter
 	entered                                  metric.Int64ObservableCounter
 	limitedFor                               metric.Float64ObservableCounter
+	matchRate                                metric.Float64ObservableGauge
 	limit, waiting, bound, inFlight, window  metric.Int64ObservableGauge
 }
 
@@ -48,6 +49,9 @@ func observe(m *admin.Metrics, status func() Status) error {
 	var err error
 	ins.limitedFor, err = meter.Float64ObservableCounter("shortwire.route.limited", metric.WithUnit("s"),
 		metric.WithDescription("how long each limit held"))
+	failed = first(failed, err)
+	ins.matchRate, err = meter.Float64ObservableGauge("shortwire.receipts.match_rate",
+		metric.WithDescription("share of receipts published with their job in the last minutes, 0..1; absent when there was none"))
 	if failed = first(failed, err); failed != nil {
 		return fmt.Errorf("instruments: %w", failed)
 	}
@@ -57,7 +61,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 			ins.read(o, &s.Routes[i])
 		}
 		return nil
-	}, ins.entered, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.receipts, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
+	}, ins.entered, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.receipts, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
 	return err
 }
 
@@ -88,6 +92,9 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 	o.ObserveInt64(ins.receipts, r.Receipts.Matched, with("end", "matched"))
 	o.ObserveInt64(ins.receipts, r.Receipts.Parked, with("end", "parked"))
 	o.ObserveInt64(ins.receipts, r.Receipts.Unmatched, with("end", "unmatched"))
+	if r.Receipts.MatchRate != nil {
+		o.ObserveFloat64(ins.matchRate, *r.Receipts.MatchRate, metric.WithAttributes(route))
+	}
 	var bound, inFlight, window int64
 	entered := make(map[string]int64)
 	for _, b := range r.Binds {

@@ -178,6 +178,7 @@ func interfaceVersion(s string) uint8 {
 func (c *RouteConfig) desk() receipts.Route {
 	return receipts.Route{
 		IDs:            receipts.IDRules{Submit: receipts.IDRule(c.MessageID.Submit), Receipt: receipts.IDRule(c.MessageID.Receipt)},
+		Receipts:       c.Receipts.rules(),
 		Alphabet:       text.Alphabet(c.Message.Alphabet),
 		CorrelationTTL: c.CorrelationTTL,
 		LedgerTTL:      c.LedgerTTL,

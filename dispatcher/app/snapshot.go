@@ -9,6 +9,7 @@ import (
 
 	"github.com/shortwire-sms/shortwire/binds"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/receipts"
 )
 
 // Status is what /status shows, at this moment.
@@ -56,7 +57,7 @@ func (r *route) status(p *parts) RouteStatus {
 		Codes:       d.Codes,
 		Retries:     d.Retries,
 		DeadLetters: d.DeadLetters,
-		Receipts:    ReceiptStatus{Matched: stats.Matched, Parked: stats.Parked, Unmatched: stats.Unmatched},
+		Receipts:    receiptStatus(stats, p.desk.Matching(r.cfg.Name)),
 		Traced:      r.tracer.Watched(),
 	}
 	if d.Paused != nil {
@@ -75,6 +76,14 @@ func (r *route) status(p *parts) RouteStatus {
 		submits += uint64(b.Stats.Submits)
 	}
 	s.RateUsed = r.used.rate(submits)
+	return s
+}
+
+func receiptStatus(stats receipts.RouteStats, m receipts.Matching) ReceiptStatus {
+	s := ReceiptStatus{Matched: stats.Matched, Parked: stats.Parked, Unmatched: stats.Unmatched, Hint: m.Hint}
+	if rate, ok := m.Rate(); ok {
+		s.MatchRate = &rate
+	}
 	return s
 }
 

@@ -90,6 +90,9 @@ type ReceiptStatus struct {
 	Matched   int64 `json:"matched"`   // published with their job
 	Parked    int64 `json:"parked"`    // came before their job was known
 	Unmatched int64 `json:"unmatched"` // published without a job
+
+	MatchRate *float64 `json:"match_rate"`     // share of receipts published with their job in the last 5 to 10 minutes, 0..1; null when there was none
+	Hint      string   `json:"hint,omitempty"` // what seems to keep receipts from their jobs, and what to do about it
 }
 
 // maxStatusOctets bounds what is read of an answer.

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/app"
+)
+
+func TestStatusShowsHowManyReceiptsMatchAndWhatToDoAboutTheOthers(t *testing.T) {
+	t.Parallel()
+	rate := 0.9996
+	s := &app.Status{Worker: "w1", Routes: []app.RouteStatus{
+		{Name: "acme", Receipts: app.ReceiptStatus{Matched: 2499, Unmatched: 1, MatchRate: &rate}},
+		{Name: "other", Receipts: app.ReceiptStatus{Unmatched: 7, Hint: "set something"}},
+	}}
+	var b strings.Builder
+	if err := printStatus(&b, s, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"\nroute other: receipts do not find their jobs: set something\n",
+		"\nacme      2499     0       1          99.9%       -\n",
+		"\nother     0        0       7          -           -\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+}
