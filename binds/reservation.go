@@ -178,8 +178,13 @@ func (r *Reservation) reply(c *smpp.Call) sms.Reply {
 		own := r.bind.pool.cfg.Status
 		e := own.Error("submit_sm", c.Status)
 		reply.Err = e
-		if own.Classify(c.Status) == ClassSession {
+		switch own.Classify(c.Status) {
+		case ClassSession:
 			r.bind.sessionRefused(r.session, e)
+		case ClassRetryOnce:
+			if r.session.Crowded() { // not this message's fault, so it may happen to it again
+				e.Tries = 0
+			}
 		}
 	}
 	return reply

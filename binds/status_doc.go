@@ -21,17 +21,19 @@ type ClassInfo struct {
 func Classes() []ClassInfo {
 	return []ClassInfo{
 		{ClassOK, "accepted", "`submitted`", "–", "–"},
-		{ClassThrottle, "too fast", "tried again after 1 s or more, without losing an attempt; ends only by `expires_at`", "–",
-			"when more than one answer in ten is such: pauses 1 s (up to 30 s while nothing gets through), goes on at half its rate, and is back after 10 s; limit `throttled`"},
-		{ClassRetry, "not now", "tried again after `retry.initial`, doubled each time; after `retry.max_attempts` `failed` with code `temporary`", "–", "–"},
-		{ClassRetryOnce, "maybe not now", "tried once more; then `failed` with code `rejected`",
-			"when many come with the window full, its window is halved and the jobs lose no attempt", "–"},
+		{ClassThrottle, "too fast", "tried again after a second or more; loses no attempt and ends only by `expires_at`", narrowed,
+			"slows down when ten in two seconds, and more than one in ten, are such: a pause of 1 s (up to 30 s while nothing gets through), then half the rate, back after 10 s and on from there; limit `throttled`"},
+		{ClassRetry, "not now", "tried again after `retry.initial`, doubled each time; `failed` with code `temporary` after `retry.max_attempts`", "–", "–"},
+		{ClassRetryOnce, "perhaps not now", "like `retry`, but the second time `failed` with code `rejected`; while the bind's window is being narrowed it has all its attempts", narrowed, "–"},
 		{ClassMessage, "never, for this message", "`failed` with code `rejected`", "–", "–"},
-		{ClassAccount, "never, until somebody acts: credit, permission, contract", "waits for the route, without losing an attempt", "–",
-			"paused, one error in the log; one job at a time is tried after `account_probe.initial`, doubled up to `account_probe.max`; limit `account`"},
-		{ClassSession, "not on this session", "like `retry`, on another bind or session", "unbinds in good order and binds anew", "–"},
+		{ClassAccount, "nothing, until somebody acts: credit, permission, contract", "waits with the route; loses no attempt", "–",
+			"paused, with one error in the log; one job at a time tries after `account_probe.initial`, then doubled up to `account_probe.max`; limit `account`"},
+		{ClassSession, "not on this session", "like `retry`, on another bind or session", "takes no more, unbinds in good order, binds anew", "–"},
 	}
 }
+
+// narrowed is what follows when an SMSC grants a smaller window than it was said to.
+const narrowed = "RSUBMITFAIL and RMSGQFUL in number, while many messages are open, narrow its window"
 
 // StatusInfo is one row of the table of command_status values, for documents.
 type StatusInfo struct {

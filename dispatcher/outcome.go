@@ -170,8 +170,8 @@ func (p RetryPolicy) pause(attempt int, atLeast time.Duration) time.Duration {
 	for i := 1; i < attempt && pause < p.Max; i++ {
 		pause *= 2
 	}
-	pause = time.Duration(float64(min(pause, p.Max)) * (0.8 + 0.4*rand.Float64()))
-	return max(pause, atLeast)
+	pause = max(min(pause, p.Max), atLeast+atLeast/4)
+	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
 }
 
 // retry hands the claim back and stores the job for its next attempt. Being

@@ -8,8 +8,10 @@ import (
 
 // What a Brake goes by.
 const (
-	leastRefused  = 3                // answers within two seconds before it acts: one message may have a fault of its own
+	leastFirst    = 10               // answers within two seconds before it acts: some messages have a fault of their own
+	leastAgain    = 2                // the same while it brakes
 	shareRefused  = 10               // and more than one in so many of what was sent
+	patience      = time.Second      // from the end of a pause until it may act again
 	firstPause    = time.Second      // nothing is sent after it acted, doubled while nothing gets through
 	longestPause  = 30 * time.Second //
 	regain        = 10 * time.Second // until it allows again what it cut: 5 % of that a second
@@ -102,25 +104,28 @@ func (b *Brake) Throttled(sent time.Time) {
 	b.roll(now)
 	b.refused[0]++
 	b.refusedIn++
-	refused := b.refused[0] + b.refused[1]
-	if refused >= leastRefused && refused*shareRefused > b.sent[0]+b.sent[1] {
+	least := leastFirst
+	if !b.acted.IsZero() {
+		if least = leastAgain; now.Before(b.acted.Add(b.pause + patience)) {
+			return
+		}
+	}
+	if n := b.refused[0] + b.refused[1]; n >= least && n*shareRefused > b.sent[0]+b.sent[1] {
 		b.act(now)
 	}
 }
 
 // act pauses and halves the rate. Called with mu held.
 func (b *Brake) act(now time.Time) {
-	rate := max(float64(max(b.sent[0], b.sent[1])), slowest)
+	var rate float64
 	switch {
 	case b.acted.IsZero():
+		rate = max(float64(max(b.sent[0], b.sent[1])), slowest)
 		b.top, b.pause = rate, firstPause
 	case b.refusedIn*10 >= b.sentAll*9: // nothing gets through
-		b.pause = min(2*b.pause, longestPause)
+		rate, b.pause = b.allowed(now), min(2*b.pause, longestPause)
 	default:
-		b.pause = firstPause
-	}
-	if !b.acted.IsZero() {
-		rate = min(rate, b.allowed(now))
+		rate, b.pause = b.allowed(now), firstPause
 	}
 	b.cut, b.acted, b.next = rate, now, now.Add(b.pause)
 	b.sentAll, b.refusedIn = 0, 0

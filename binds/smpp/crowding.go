@@ -5,6 +5,7 @@ import "github.com/linxGnu/gosmpp/data"
 // Answers are judged in rounds. The figures are choices, not measurements.
 const (
 	roundAnswers = 64   // long enough to tell a habit from an accident
+	leastCrowd   = 4    // refusals before a round is over that are more than an accident
 	crowdedShare = 5    // one refusal in so many answers is more than numbers that do not exist come to
 	calmRounds   = 256  // without a refusal, before a narrowed window gains a slot
 	restRounds   = 4096 // of standing still after narrowing that changed nothing
@@ -40,6 +41,20 @@ func (c *crowding) answered(status uint32, open int) (change int) {
 	c.judge()
 	c.answers, c.refused = 0, 0
 	return c.limit - before
+}
+
+// suspected reports whether refusals seem to come of the number of open
+// messages: the window is narrowed, or most answers of late say so.
+func (c *crowding) suspected() bool {
+	return c.limit < c.size || c.refused >= leastCrowd && crowdedShare*c.refused >= c.answers && c.fewest > 1
+}
+
+// Crowded reports whether the SMSC seems to refuse messages with
+// ESME_RSUBMITFAIL because more are open than it grants.
+func (s *Session) Crowded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.crowding.suspected()
 }
 
 // judge sets limit at the end of a round.

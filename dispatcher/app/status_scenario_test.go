@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
 	"github.com/shortwire-sms/shortwire/dispatcher"
@@ -185,5 +186,17 @@ func TestARouteDecidesWhatAStatusMeansToIt(t *testing.T) {
 	}
 	if got := r.AwaitKinds("busy", sms.KindFailed)[0]; got.Code != sms.CodeRejected || got.Attempt != 1 {
 		t.Errorf("permanent: code %s, attempt %d", got.Code, got.Attempt)
+	}
+}
+
+func TestAWindowSmallerThanSaidRefusesNoJobForGood(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{Window: 5, WindowStatus: smsctest.RSUBMITFAIL, Latency: 20 * time.Millisecond}, "")
+	r.Worker("w1")
+	const n = 80
+	r.Publish(apptest.Jobs(n, `{"id":"w-%d","to":"447700900123","text":"n %d"}`)...)
+	r.judgeAcceptedOnce(n)
+	if r.smsc.Stats().RefusedByStatus[smsctest.RSUBMITFAIL] == 0 {
+		t.Error("the SMSC refused nothing: the test shows nothing")
 	}
 }
