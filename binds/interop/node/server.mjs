@@ -5,19 +5,31 @@
 //   node server.mjs --port 0 --system-id acme --password secret --record FILE
 //
 // It prints "listening on 127.0.0.1:PORT" when it is ready and ends on SIGTERM.
-// The record is one JSON object per line: bind, submit (message text as
+// The record is one JSON object per line: start, bind, submit (message text as
 // node-smpp decoded it, UDH in hexadecimal), message (parts joined),
-// deliver_resp, enquire_link, unbind, close, error.
+// deliver_resp, enquire_link, unbind, close, error, tls_error, and pdu for each
+// PDU in either direction.
+//
+// With --resume it adds to the record of one that was killed, and sends the
+// receipts which that one still owed.
 //
 // Endings of the destination that do something:
 //   900404  ESME_RINVDSTADR
 //   900458  ESME_RTHROTTLED for the first two submits to that number, per source address
 //   900501  receipt UNDELIV instead of DELIVRD
-//   900777  a long message comes back from the number, in three parts with UDH
+//   900502  receipt in TLVs, without a text
+//   900503  receipt with the id in hexadecimal as a TLV, in decimal in its text
+//   900504  receipt as data_sm
+//   900777  a long message comes back from the number, in three parts with an 8-bit reference
+//   900778  the same in UCS-2, in four parts with a 16-bit reference
+//   900779  the same in a message_payload, 900780 in UCS-2
 
-import { createWriteStream, openSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import smpp from 'smpp';
+import { Assembly, partOf, textOf, udhOf } from './assembly.mjs';
+import { Delivery } from './delivery.mjs';
+import { Record } from './record.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -25,157 +37,59 @@ const { values: options } = parseArgs({
     'system-id': { type: 'string', default: 'acme' },
     password: { type: 'string', default: 'secret' },
     record: { type: 'string' },
+    resume: { type: 'boolean', default: false },
+    'tls-cert': { type: 'string' }, // PEM files
+    'tls-key': { type: 'string' },
+    'tls-client-ca': { type: 'string' }, // clients must have a certificate of it
     'receipt-delay': { type: 'string', default: '20' }, // milliseconds
     'retry-delay': { type: 'string', default: '200' }, // milliseconds
+    latency: { type: 'string', default: '0' }, // milliseconds before a submit is answered
+    'throttle-every': { type: 'string', default: '0' }, // this submit, twice as late, ... get ESME_RTHROTTLED
+    'unbind-after': { type: 'string', default: '0' }, // submits; then every session gets unbind, once
+    'enquire-link': { type: 'string', default: '0' }, // milliseconds between them
   },
 });
+const number = (option) => Number(options[option]);
 
-// Opened at once, so that who reads "listening" finds the file.
-const out = options.record ? createWriteStream('', { fd: openSync(options.record, 'w') }) : null;
-const record = (ev, fields) => out?.write(JSON.stringify({ ev, ...fields }) + '\n');
+const record = new Record(options.record, options.resume);
+const secure = options['tls-cert'] && {
+  cert: readFileSync(options['tls-cert']),
+  key: readFileSync(options['tls-key']),
+  ...(options['tls-client-ca'] && { ca: readFileSync(options['tls-client-ca']), requestCert: true, rejectUnauthorized: true }),
+};
+const server = smpp.createServer(secure || {}, onSession);
+const delivery = new Delivery(server.sessions, record, { receipt: number('receipt-delay'), retry: number('retry-delay') });
+const assembly = new Assembly(record);
 
 let lastID = Date.now() * 1000;
-let lastReference = 0;
+let sessions = 0;
+let submits = 0;
 const throttled = new Map(); // source and destination to how often
-const parts = new Map(); // source, destination and reference to texts by number
 
-const longText = 'Long message from the handset: ' + 'grün und € 12 [ok] '.repeat(20) + 'end.';
-
-// textOf returns the text of a message as node-smpp decoded it.
-function textOf(pdu) {
-  const sm = pdu.short_message;
-  const message = sm?.message?.length ? sm.message : pdu.message_payload?.message ?? pdu.message_payload ?? '';
-  return Buffer.isBuffer(message) ? message.toString('latin1') : message;
-}
-
-// concatenation finds information element 0x00 or 0x08 (3GPP TS 23.040 §9.2.3.24).
-function concatenation(udh) {
-  if (udh.length < 2) return null;
-  for (let i = 1; i + 1 < udh.length; i += 2 + udh[i + 1]) {
-    const [id, length] = [udh[i], udh[i + 1]];
-    if (id === 0x00 && length === 3) return { reference: udh[i + 2], total: udh[i + 3], number: udh[i + 4] };
-    if (id === 0x08 && length === 4) return { reference: udh.readUInt16BE(i + 2), total: udh[i + 4], number: udh[i + 5] };
-  }
-  return null;
-}
-
-// rawUDH undoes node-smpp's split of the header into elements.
-function rawUDH(pdu) {
-  const udh = pdu.short_message?.udh;
-  if (!udh) return Buffer.alloc(0);
-  const elements = Buffer.isBuffer(udh) ? udh : Buffer.concat(udh);
-  return Buffer.concat([Buffer.from([elements.length]), elements]);
-}
-
-function join(pdu, text, udh) {
-  const c = concatenation(udh);
-  if (!c) {
-    record('message', { from: pdu.source_addr, to: pdu.destination_addr, parts: 1, text });
-    return;
-  }
-  const key = `${pdu.source_addr} ${pdu.destination_addr} ${c.reference} ${c.total}`;
-  const texts = parts.get(key) ?? new Map();
-  parts.set(key, texts.set(c.number, text));
-  if (texts.size === c.total) {
-    parts.delete(key);
-    const whole = Array.from({ length: c.total }, (_, i) => texts.get(i + 1)).join('');
-    record('message', { from: pdu.source_addr, to: pdu.destination_addr, parts: c.total, text: whole });
-  }
-}
-
-const pad = (n) => String(n).padStart(2, '0');
-const appendixBDate = (d) =>
-  pad(d.getUTCFullYear() % 100) + pad(d.getUTCMonth() + 1) + pad(d.getUTCDate()) + pad(d.getUTCHours()) + pad(d.getUTCMinutes());
-
-// deliver sends a deliver_sm, and again for as long as the answer is a
-// temporary error, over any session of the account.
-function deliver(session, fields, about) {
-  const target = session.socket.writable ? session : server.sessions.find((s) => s.bound && s.socket.writable);
-  const again = () => setTimeout(() => deliver(session, fields, about), Number(options['retry-delay']));
-  if (!target) {
-    again();
-    return;
-  }
-  // A copy, since node-smpp encodes the message in place.
-  target.deliver_sm({ ...fields }, (resp) => {
-    record('deliver_resp', { ...about, status: resp.command_status, message_id: resp.message_id ?? '' });
-    if ([smpp.ESME_RX_T_APPN, smpp.ESME_RSYSERR, smpp.ESME_RMSGQFUL, smpp.ESME_RTHROTTLED].includes(resp.command_status)) again();
+function onSession(session) {
+  const id = ++sessions;
+  record.watch(session, id);
+  session.on('error', (err) => {
+    record.write('error', { session: id, message: err.message });
+    session.destroy();
   });
-}
-
-function sendReceipt(session, pdu, id, text, submitted) {
-  const delivered = !pdu.destination_addr.endsWith('900501');
-  const receipt = [
-    `id:${id} sub:001 dlvrd:${delivered ? '001' : '000'}`,
-    `submit date:${appendixBDate(submitted)} done date:${appendixBDate(new Date())}`,
-    `stat:${delivered ? 'DELIVRD' : 'UNDELIV'} err:${delivered ? '000' : '001'} text:${text.replace(/[^ -~]/g, '?').slice(0, 20)}`,
-  ].join(' ');
-  deliver(
-    session,
-    {
-      source_addr_ton: pdu.dest_addr_ton,
-      source_addr_npi: pdu.dest_addr_npi,
-      source_addr: pdu.destination_addr,
-      dest_addr_ton: pdu.source_addr_ton,
-      dest_addr_npi: pdu.source_addr_npi,
-      destination_addr: pdu.source_addr,
-      esm_class: smpp.ESM_CLASS.MC_DELIVERY_RECEIPT,
-      data_coding: 0, // node-smpp would say 1 for GSM 03.38
-      short_message: receipt,
-    },
-    { kind: 'receipt', id },
-  );
-}
-
-function sendLong(session, pdu) {
-  lastReference = (lastReference + 1) & 0xff;
-  const perPart = Math.ceil(longText.length / 3);
-  for (let number = 1; number <= 3; number++) {
-    deliver(
-      session,
-      {
-        source_addr: pdu.destination_addr,
-        destination_addr: pdu.source_addr,
-        esm_class: smpp.ESM_CLASS.UDH_INDICATOR,
-        data_coding: 0,
-        short_message: {
-          udh: Buffer.from([5, 0, 3, lastReference, 3, number]),
-          message: longText.slice((number - 1) * perPart, number * perPart),
-        },
-      },
-      { kind: 'mo', number },
-    );
+  session.on('close', () => record.write('close', { session: id }));
+  for (const bind of ['bind_transceiver', 'bind_transmitter', 'bind_receiver']) {
+    session.on(bind, (pdu) => onBind(session, pdu));
   }
-}
-
-function onSubmit(session, pdu) {
-  const text = textOf(pdu);
-  const udh = rawUDH(pdu);
-  const to = pdu.destination_addr;
-  let status = smpp.ESME_ROK;
-  if (!session.bound || session.receiver) status = smpp.ESME_RINVBNDSTS;
-  else if (to.endsWith('900404')) status = smpp.ESME_RINVDSTADR;
-  else if (to.endsWith('900458')) {
-    const key = `${pdu.source_addr} ${to}`;
-    const before = throttled.get(key) ?? 0;
-    throttled.set(key, before + 1);
-    if (before < 2) status = smpp.ESME_RTHROTTLED;
-  }
-  const id = status ? '' : (++lastID).toString(16);
-  record('submit', {
-    seq: pdu.sequence_number, from: pdu.source_addr, from_ton: pdu.source_addr_ton, from_npi: pdu.source_addr_npi,
-    to, to_ton: pdu.dest_addr_ton, to_npi: pdu.dest_addr_npi, esm_class: pdu.esm_class, data_coding: pdu.data_coding,
-    registered_delivery: pdu.registered_delivery, validity_period: String(pdu.validity_period ?? ''),
-    udh: udh.toString('hex'), text, status, message_id: id,
+  session.on('submit_sm', (pdu) => onSubmit(session, pdu));
+  session.on('data_sm', (pdu) => onSubmit(session, pdu));
+  session.on('enquire_link', (pdu) => {
+    record.write('enquire_link', {});
+    session.send(pdu.response());
   });
-  session.send(pdu.response(status ? { command_status: status } : { message_id: id }));
-  if (status) return;
-  join(pdu, text, udh);
-  if (pdu.registered_delivery & 1) {
-    const submitted = new Date();
-    setTimeout(() => sendReceipt(session, pdu, id, text, submitted), Number(options['receipt-delay']));
-  }
-  if (to.endsWith('900777')) sendLong(session, pdu);
+  session.on('unbind', (pdu) => {
+    record.write('unbind', {});
+    session.bound = false;
+    session.send(pdu.response(), () => session.close());
+  });
+  session.on('unbind_resp', () => session.close());
+  session.on('unknown', (pdu) => session.send(pdu.response()));
 }
 
 function onBind(session, pdu) {
@@ -183,43 +97,61 @@ function onBind(session, pdu) {
   if (session.bound) status = smpp.ESME_RALYBND;
   else if (pdu.system_id !== options['system-id']) status = smpp.ESME_RINVSYSID;
   else if (pdu.password !== options.password) status = smpp.ESME_RINVPASWD;
-  record('bind', {
+  record.write('bind', {
     command: pdu.command, system_id: pdu.system_id, system_type: pdu.system_type,
     interface_version: pdu.interface_version, status,
   });
   session.bound = status === smpp.ESME_ROK;
-  session.receiver = pdu.command === 'bind_receiver';
+  session.kind = pdu.command;
   session.send(pdu.response(status ? { command_status: status } : { system_id: 'node-smpp' }));
+  if (session.bound && number('enquire-link')) {
+    const timer = setInterval(() => session.enquire_link(), number('enquire-link'));
+    session.on('close', () => clearInterval(timer));
+  }
 }
 
-const server = smpp.createServer({}, (session) => {
-  session.on('error', (err) => {
-    record('error', { message: err.message });
-    session.destroy();
-  });
-  session.on('close', () => record('close', {}));
-  for (const bind of ['bind_transceiver', 'bind_transmitter', 'bind_receiver']) {
-    session.on(bind, (pdu) => onBind(session, pdu));
+// verdict is the status that a submit gets.
+function verdict(session, pdu) {
+  const to = pdu.destination_addr;
+  if (!session.bound || session.kind === 'bind_receiver') return smpp.ESME_RINVBNDSTS;
+  if (to.endsWith('900404')) return smpp.ESME_RINVDSTADR;
+  if (to.endsWith('900458')) {
+    const key = `${pdu.source_addr} ${to}`;
+    const before = throttled.get(key) ?? 0;
+    throttled.set(key, before + 1);
+    if (before < 2) return smpp.ESME_RTHROTTLED;
   }
-  session.on('submit_sm', (pdu) => onSubmit(session, pdu));
-  session.on('enquire_link', (pdu) => {
-    record('enquire_link', {});
-    session.send(pdu.response());
-  });
-  session.on('unbind', (pdu) => {
-    record('unbind', {});
-    session.bound = false;
-    session.send(pdu.response(), () => session.close());
-  });
-  session.on('unknown', (pdu) => session.send(pdu.response()));
-});
+  if (submits % number('throttle-every') === 0) return smpp.ESME_RTHROTTLED;
+  return smpp.ESME_ROK;
+}
 
-server.listen(Number(options.port), '127.0.0.1', () => {
+function onSubmit(session, pdu) {
+  submits++;
+  const status = verdict(session, pdu);
+  const udh = udhOf(pdu);
+  const part = partOf(pdu, udh);
+  const line = {
+    command: pdu.command, seq: pdu.sequence_number, from: pdu.source_addr, from_ton: pdu.source_addr_ton, from_npi: pdu.source_addr_npi,
+    to: pdu.destination_addr, to_ton: pdu.dest_addr_ton, to_npi: pdu.dest_addr_npi, esm_class: pdu.esm_class, data_coding: pdu.data_coding,
+    registered_delivery: pdu.registered_delivery, validity_period: String(pdu.validity_period ?? ''),
+    udh: udh.toString('hex'), part: part.number, text: textOf(pdu), status, message_id: status ? '' : (++lastID).toString(16), at: Date.now(),
+  };
+  record.write('submit', line);
+  const answer = () => {
+    session.send(pdu.response(status ? { command_status: status } : { message_id: line.message_id }));
+    if (status) return;
+    assembly.add(pdu, line.text, part);
+    if (line.registered_delivery & 1) delivery.receipt(line);
+    delivery.answer(line);
+  };
+  if (number('latency')) setTimeout(answer, number('latency'));
+  else answer();
+  if (submits === number('unbind-after')) for (const s of server.sessions) if (s.bound) s.unbind();
+}
+
+server.on('tlsClientError', (err) => record.write('tls_error', { message: err.message }));
+server.listen(number('port'), '127.0.0.1', () => {
+  for (const submit of record.owed()) delivery.receipt(submit);
   process.stdout.write(`listening on 127.0.0.1:${server.address().port}\n`);
 });
-
-process.on('SIGTERM', () => {
-  const exit = () => process.exit(0);
-  if (out) out.end(exit);
-  else exit();
-});
+process.on('SIGTERM', () => process.exit(0));
