@@ -132,17 +132,8 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 		a.outcome = a.result(sms.KindSubmitted, nil)
 		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
 	}
-	if c.State == sms.ClaimInDoubt {
-		a.ref.Doubt = true
-		if a.job.Delivery == sms.AtMostOnce {
-			a.outcome = a.result(sms.KindUncertain, &sms.Error{
-				Code: sms.CodeUncertain, Err: errors.New("a worker died with the message in flight; delivery is at_most_once"),
-			})
-			return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
-		}
-	}
-	if a.expired() {
-		a.outcome = a.overdue()
+	a.ref.Doubt = a.ref.Doubt || c.State == sms.ClaimInDoubt
+	if a.outcome = d.unsent(a); a.outcome != nil {
 		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
 	}
 	return proceed, nil

@@ -174,6 +174,24 @@ func (p RetryPolicy) pause(attempt int, atLeast time.Duration) time.Duration {
 	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
 }
 
+// unsent is the outcome of a job that must not be sent any more, else nil. A
+// job that is in doubt because its workers died is tried as often as one that
+// is refused: it may be why they died.
+func (d *Dispatcher) unsent(a *attempt) *sms.Result {
+	doubt := ""
+	switch {
+	case a.ref.Doubt && a.job.Delivery == sms.AtMostOnce:
+		doubt = "a worker died with the message in flight; delivery is at_most_once"
+	case a.ref.Doubt && a.ref.Attempt > d.cfg.Retry.MaxAttempts:
+		doubt = "a worker died with the message in flight; the attempts are spent"
+	case a.expired():
+		return a.overdue()
+	default:
+		return nil
+	}
+	return a.result(sms.KindUncertain, &sms.Error{Code: sms.CodeUncertain, Err: errors.New(doubt)})
+}
+
 // retry hands the claim back and stores the job for its next attempt. Being
 // throttled is not the job's fault and costs it none.
 func (d *Dispatcher) retry(work context.Context, a *attempt, at time.Time) {
