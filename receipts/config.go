@@ -32,7 +32,7 @@ type Route struct {
 	Receipts            ReceiptRules  // how the SMSC writes receipts
 	Alphabet            text.Alphabet // behind data_coding 0 of inbound messages. Default GSM 03.38.
 	CorrelationTTL      time.Duration // how long message ids are remembered. Default 192h.
-	CorrelationTTLFinal time.Duration // how long after a final receipt, which may repeat. Default 24h, at most CorrelationTTL.
+	CorrelationTTLFinal time.Duration // how long after a final receipt, which may repeat. Default 24h, at most half of CorrelationTTL.
 	LedgerTTL           time.Duration // how long a job id is remembered. Default 24h.
 	ParkingTTL          time.Duration // how long a receipt waits for its job before it is published as unmatched. Default 5m.
 }
@@ -101,7 +101,7 @@ func (r Route) withDefaults() Route {
 	r.IDs.Submit = cmp.Or(r.IDs.Submit, IDAsIs)
 	r.IDs.Receipt = cmp.Or(r.IDs.Receipt, IDAsIs)
 	r.CorrelationTTL = cmp.Or(r.CorrelationTTL, 192*time.Hour)
-	r.CorrelationTTLFinal = min(cmp.Or(r.CorrelationTTLFinal, 24*time.Hour), r.CorrelationTTL)
+	r.CorrelationTTLFinal = min(cmp.Or(r.CorrelationTTLFinal, 24*time.Hour), r.CorrelationTTL/2)
 	r.LedgerTTL = cmp.Or(r.LedgerTTL, 24*time.Hour)
 	r.ParkingTTL = cmp.Or(r.ParkingTTL, 5*time.Minute)
 	return r

@@ -51,7 +51,7 @@ func (d *Desk) meet(ctx context.Context, id *messageID) {
 	}
 	owner := &id.owner
 	if before := id.write.Val(); before != "" && before != string(id.write.value) {
-		if old := new(correlation); old.decode(before) == nil && !old.sameMessage(owner) {
+		if old := new(correlation); old.decode(before) == nil && !old.sameMessage(owner) && !d.takeOver(ctx, id, before) {
 			id.route.counters.clashes.Add(1)
 			d.log.Warn("the SMSC gave out a message id twice, receipts go to the first", "route", owner.Route,
 				"first_job_id", old.JobID, "job_id", owner.JobID)
@@ -87,6 +87,22 @@ func (d *Desk) meetParked(ctx context.Context, id *messageID, owner *correlation
 		return err
 	}
 	return d.unpark(ctx, id.owner.Route, id.key, p.Result.ID, payload)
+}
+
+// takeOver gives an id that the SMSC hands out again to the new part, if the
+// part that had it has had its final receipt. A part that waited for one until
+// its id was a CorrelationTTLFinal from being forgotten counts as if it had.
+func (d *Desk) takeOver(ctx context.Context, id *messageID, before string) bool {
+	key, ours := string(id.write.key), string(id.write.value)
+	cmd, err := one(ctx, d.store, "take over message id", func() *redis.Cmd {
+		return call(ctx, takeOverScript, []string{key}, before, ours, id.route.correlationTTL, id.route.finalTTL)
+	})
+	if err != nil {
+		d.log.Warn("message id left to its first message", "route", id.owner.Route, "err", err)
+		return false
+	}
+	n, _ := cmd.Int()
+	return n == 1
 }
 
 // lookUp finds the part that has one of the keys, the first that is known, and

@@ -93,6 +93,15 @@ for i = 2, #ARGV, 2 do redis.call('ZADD', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return false`)
 
+	// takeOverScript: KEYS id. ARGV whose it was, whose it is to be, TTL in ms, TTL in ms after a final receipt.
+	// Answers 1 when the id is the new one's: a final receipt has shortened the TTL.
+	takeOverScript = newScript(`
+local v = redis.call('GET', KEYS[1])
+if v == ARGV[2] then return 1 end
+if v and (v ~= ARGV[1] or redis.call('PTTL', KEYS[1]) > tonumber(ARGV[4])) then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1`)
+
 	// decideScript: KEYS verdict. ARGV ours, when the receipt came in Unix ms, TTL in ms.
 	// Answers the verdict on a parked receipt, ours when there is none: whoever
 	// publishes it asks before, so that it is published with its job or
