@@ -16,32 +16,78 @@ func Decode(dataCoding uint8, b []byte) (s string, ok bool) { return GSM7.Decode
 // Decode is Decode for an SMSC whose default alphabet is a. The user data
 // header that went before b was header octets long.
 func (a Alphabet) Decode(dataCoding uint8, b []byte, header int) (s string, ok bool) {
-	switch dataCoding {
-	case codingGSM7:
-		return a.decode(b, header), true
-	case 0x01, codingLatin1: // ASCII is within Latin-1
-		return DecodeLatin1(b), true
-	case codingUCS2:
-		return DecodeUCS2(b), true
-	}
-	group, alphabet := dataCoding&0xF0, dataCoding&0x0C
-	switch {
-	case group == 0x10 && alphabet == 0x00, group == 0xF0 && alphabet == 0x00, group == 0xC0, group == 0xD0:
-		return a.decode(b, header), true
-	case group == 0x10 && alphabet == 0x08, group == 0xE0:
-		return DecodeUCS2(b), true
-	}
-	return "", false
+	return a.DecodeParts([]Received{{DataCoding: dataCoding, Octets: b, Header: header}})
 }
 
-func (a Alphabet) decode(b []byte, header int) string {
-	switch a {
-	case GSM7Packed:
-		return DecodeGSM7(Unpack(b, header))
-	case Latin1, ASCII:
-		return DecodeLatin1(b)
+// Received is the user data of one part of a message, without its header.
+type Received struct {
+	DataCoding uint8
+	Octets     []byte
+	Header     int // octets of the header that went before
+}
+
+// DecodeParts is Decode for parts of one message that follow each other.
+// Those of one data_coding are read as one text: senders that count octets
+// cut between the two halves of a surrogate pair, or behind an escape. It is
+// not ok when any part has no text.
+func (a Alphabet) DecodeParts(parts []Received) (s string, ok bool) {
+	for len(parts) > 0 {
+		n := 1
+		for n < len(parts) && parts[n].DataCoding == parts[0].DataCoding {
+			n++
+		}
+		run, ok := a.decodeRun(parts[:n])
+		if !ok {
+			return "", false
+		}
+		s, parts = s+run, parts[n:]
 	}
-	return DecodeGSM7(b)
+	return s, true
+}
+
+// decodeRun decodes parts of one data_coding.
+func (a Alphabet) decodeRun(parts []Received) (s string, ok bool) {
+	decode := a.behind(parts[0].DataCoding)
+	if decode == nil {
+		return "", false
+	}
+	packed := a == GSM7Packed && isDefault(parts[0].DataCoding)
+	var whole []byte
+	for _, p := range parts {
+		octets := p.Octets
+		if packed {
+			octets = Unpack(octets, p.Header)
+		}
+		whole = append(whole, octets...)
+	}
+	return decode(whole), true
+}
+
+// behind returns what decodes a data_coding, nil when nothing does.
+func (a Alphabet) behind(dataCoding uint8) func([]byte) string {
+	group, alphabet := dataCoding&0xF0, dataCoding&0x0C
+	switch {
+	case isDefault(dataCoding) && (a == Latin1 || a == ASCII):
+		return DecodeLatin1
+	case isDefault(dataCoding):
+		return DecodeGSM7
+	case dataCoding == 0x01, dataCoding == codingLatin1: // ASCII is within Latin-1
+		return DecodeLatin1
+	case dataCoding == codingUCS2, group == 0x10 && alphabet == 0x08, group == 0xE0:
+		return DecodeUCS2
+	}
+	return nil
+}
+
+// isDefault reports whether a data_coding names the SMSC's default alphabet.
+func isDefault(dataCoding uint8) bool {
+	switch dataCoding & 0xF0 {
+	case 0x00:
+		return dataCoding == codingGSM7
+	case 0x10, 0xF0:
+		return dataCoding&0x0C == 0
+	}
+	return dataCoding&0xF0 == 0xC0 || dataCoding&0xF0 == 0xD0
 }
 
 // DecodeGSM7 decodes unpacked septets. An escape before a code that the
