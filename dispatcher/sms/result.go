@@ -99,16 +99,27 @@ func (s State) Final() bool {
 	return false
 }
 
-// Inbound is a mobile-originated message.
+// Inbound is a mobile-originated message. One that came in parts has the last
+// four fields, whether or not all of them came.
 type Inbound struct {
-	ID         string    `json:"id"`
-	Route      string    `json:"route"`
-	Bind       string    `json:"bind"`
-	Time       time.Time `json:"time"`
-	From       string    `json:"from"`
-	To         string    `json:"to"`
-	Text       string    `json:"text,omitempty"`
-	Data       []byte    `json:"data,omitzero"` // user data as received, base64
-	DataCoding uint8     `json:"data_coding"`
-	ESMClass   uint8     `json:"esm_class"`
+	ID           string        `json:"id"` // stable for a message of parts: a repeat carries the same, also as Nats-Msg-Id
+	Route        string        `json:"route"`
+	Bind         string        `json:"bind"` // that brought the first of Parts
+	Time         time.Time     `json:"time"` // when it came, or the first of its parts
+	From         string        `json:"from"`
+	To           string        `json:"to"`
+	Text         string        `json:"text,omitempty"`
+	Data         []byte        `json:"data,omitzero"` // user data as received, base64; that of parts in order, without their headers
+	DataCoding   uint8         `json:"data_coding"`
+	ESMClass     uint8         `json:"esm_class"`
+	Reference    *uint16       `json:"reference,omitempty"`     // that the sender gave all parts
+	PartsTotal   int           `json:"parts_total,omitempty"`   // that the sender made, 2..255
+	PartsMissing []int         `json:"parts_missing,omitempty"` // numbers of those that did not come in time
+	Parts        []InboundPart `json:"parts,omitempty"`         // those that came, by number
+}
+
+// InboundPart is one part of an Inbound.
+type InboundPart struct {
+	Number int    `json:"number"` // 1-based
+	Data   []byte `json:"data"`   // user data as received, its header included, base64
 }
