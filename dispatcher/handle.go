@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -33,6 +34,7 @@ func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
 			a.del.HandBack(0)
 			return
 		}
+		failpoint.Hit("before-claim")
 		if s, err := d.claim(work, a); s != proceed || err != nil {
 			if turn != nil {
 				turn.Release()
@@ -40,6 +42,7 @@ func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
 			d.conclude(work, a, s, err)
 			return
 		}
+		failpoint.Hit("after-claim")
 		if err := d.send(work, a, turn); err != nil {
 			d.giveBack(work, a)
 			return
@@ -174,6 +177,7 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 		if len(a.parts)+1 == a.total {
 			a.outcome = a.result(sms.KindSubmitted, nil)
 		}
+		failpoint.Hit("before-record")
 		part, err := d.deps.Ledger.Accept(work, a.ref, a.token, sms.Accepted{
 			Part: reply.Part, PartsTotal: a.total, RawMessageID: reply.RawMessageID, At: time.Now(),
 		}, a.parts, a.outcome)
@@ -182,6 +186,7 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 			continue
 		}
 		a.accept(part)
+		failpoint.Hit("after-record")
 	}
 	if lost == nil && work.Err() != nil && a.outcome == nil {
 		lost = context.Cause(work)
@@ -221,6 +226,7 @@ func (d *Dispatcher) record(work context.Context, a *attempt) error {
 		if err := d.bury(work, a); err != nil {
 			return err
 		}
+		failpoint.Hit("after-bury")
 	}
 	return d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
 }
@@ -242,6 +248,8 @@ func (d *Dispatcher) finish(work context.Context, a *attempt) {
 		d.giveBack(work, a)
 		return
 	}
+	failpoint.Hit("after-publish")
 	d.stats.settled(a)
 	a.del.Ack()
+	failpoint.Hit("after-ack")
 }

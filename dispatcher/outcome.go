@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -199,6 +200,7 @@ func (d *Dispatcher) retry(work context.Context, a *attempt, at time.Time) {
 		d.giveBack(work, a)
 		return
 	}
+	failpoint.Hit("after-release")
 	d.stats.retries.Add(1)
 	attempt := a.ref.Attempt
 	if a.refusal.Code != sms.CodeThrottled {
@@ -218,6 +220,7 @@ func (d *Dispatcher) schedule(work context.Context, a *attempt, at time.Time, at
 		d.giveBack(work, a)
 		return
 	}
+	failpoint.Hit("after-schedule")
 	a.del.Ack()
 }
 

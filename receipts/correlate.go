@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -70,6 +71,7 @@ func (d *Desk) meet(ctx context.Context, id *messageID) {
 
 // meetParked publishes a receipt that waited for the id, and removes it.
 func (d *Desk) meetParked(ctx context.Context, id *messageID, owner *correlation, payload string) error {
+	failpoint.Hit("parked-found")
 	p, err := decodeParked(payload)
 	if err != nil {
 		return err
@@ -78,6 +80,7 @@ func (d *Desk) meetParked(ctx context.Context, id *messageID, owner *correlation
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("parked-decided")
 	if matched {
 		err = d.publishMatched(ctx, owner, p.Result)
 	} else { // a sweeper was faster, and may have ended before it published

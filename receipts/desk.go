@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -128,6 +129,7 @@ func (d *Desk) Deliver(ctx context.Context, route, bind string, m *sms.Message) 
 
 // receipt publishes a receipt with its job, or parks it.
 func (d *Desk) receipt(ctx context.Context, route string, m *sms.Message) error {
+	failpoint.Hit("receipt-received")
 	r := d.route(route)
 	p, rules := r.Receipts.Parse(m), r.IDs
 	res := receiptResult(route, rules.shown(p), &p)
@@ -141,6 +143,7 @@ func (d *Desk) receipt(ctx context.Context, route string, m *sms.Message) error 
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("receipt-looked-up")
 	if known && rules.Submit == IDAuto {
 		learn(&r.counters.seen, &p, owner.ID)
 	}
@@ -197,10 +200,12 @@ func (d *Desk) publishMatched(ctx context.Context, owner *correlation, res *sms.
 		return err
 	}
 	res.JobState = state
+	failpoint.Hit("receipt-counted")
 	if err := d.pub.Publish(ctx, res); err != nil {
 		d.route(res.Route).counters.publishErrors.Add(1)
 		return fmt.Errorf("publish receipt: %w", err)
 	}
+	failpoint.Hit("receipt-published")
 	d.route(res.Route).counters.matched.Add(1)
 	return nil
 }

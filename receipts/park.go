@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -47,6 +48,7 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 			return d.foundWhileParking(ctx, route, keys, res, string(payload), value, owner)
 		}
 	}
+	failpoint.Hit("receipt-parked")
 	due := time.Now().Add(ttl).UnixMilli()
 	_, err = d.store.many(ctx, "index parked receipt", func() []redis.Cmder {
 		args := []any{2 * kept} // longer than what it leads to
@@ -61,6 +63,7 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 	if err != nil {
 		return false, err
 	}
+	failpoint.Hit("receipt-indexed")
 	d.route(route).counters.parked.Add(1)
 	return false, nil
 }
@@ -182,6 +185,7 @@ func (d *Desk) sweepOne(ctx context.Context, route, member string, asOf int64) e
 		if err := d.publishDue(ctx, route, p); err != nil {
 			return err
 		}
+		failpoint.Hit("due-published")
 		_, err = one(ctx, d.store, "remove due receipt", func() *redis.IntCmd {
 			return redis.NewIntCmd(ctx, "lrem", d.keys.parking(route, key), 0, payload)
 		})
@@ -207,6 +211,7 @@ func (d *Desk) publishDue(ctx context.Context, route string, p *parkedReceipt) e
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("due-decided")
 	if matched && !known { // whoever decided so had written the id before
 		if known, err = d.lookUp(ctx, route, p.Keys, p.Result.Final, &owner); err != nil {
 			return err

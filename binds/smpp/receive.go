@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -242,6 +243,7 @@ func (s *Session) serveInbox(ctx context.Context) {
 		s.reply(func(b []byte) []byte {
 			return appendResponse(b, in.Command|responseBit, status, in.Sequence)
 		})
+		failpoint.Hit("deliver-answered")
 	}
 }
 

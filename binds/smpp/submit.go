@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -215,7 +216,7 @@ func (s *Session) write(b []byte) error {
 		r.sent(s.cfg.Name, b)
 	}
 	for len(b) > 0 {
-		n := min(len(b), maxWriteOctets)
+		n := failpoint.Cut("mid-write", min(len(b), maxWriteOctets))
 		s.mu.Lock()
 		if s.state == stateClosed {
 			s.mu.Unlock()
@@ -227,7 +228,10 @@ func (s *Session) write(b []byte) error {
 			return err
 		}
 		s.stats.writes.Add(1)
+		failpoint.Hit("before-write")
 		written, err := s.conn.Write(b[:n])
+		failpoint.Hit("mid-write")
+		failpoint.Hit("after-write")
 		s.stats.bytesOut.Add(uint64(written))
 		if err != nil {
 			return err

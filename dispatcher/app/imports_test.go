@@ -16,14 +16,15 @@ const module = "github.com/shortwire-sms/shortwire/"
 var mayImport = map[string][]string{
 	"dispatcher/sms":                {},
 	"dispatcher/text":               {"dispatcher/sms"},
-	"binds/smpp":                    {"dispatcher/sms"},
+	"dispatcher/failpoint":          {},
+	"binds/smpp":                    {"dispatcher/failpoint", "dispatcher/sms"},
 	"binds":                         {"binds/smpp", "dispatcher/sms"},
 	"binds/smsctest":                {},
 	"ratelimit":                     {"dispatcher/sms"},
-	"receipts":                      {"dispatcher/sms", "dispatcher/text"},
+	"receipts":                      {"dispatcher/failpoint", "dispatcher/sms", "dispatcher/text"},
 	"receipts/redistest":            {},
 	"dispatcher/app/apptest":        {"dispatcher/app", "dispatcher/sms", "receipts/redistest"},
-	"dispatcher":                    {"dispatcher/sms", "dispatcher/text"},
+	"dispatcher":                    {"dispatcher/failpoint", "dispatcher/sms", "dispatcher/text"},
 	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms"},
 	"dispatcher/internal/admin":     {},
 	"dispatcher/app": {
