@@ -58,6 +58,14 @@ func claimed(parts int) left {
 	}
 }
 
+// claimedAt leaves the claim of a later attempt.
+func claimedAt(attempt int) left {
+	return func(ctx context.Context, l *receipts.Ledger, ref sms.JobRef) error {
+		ref.Attempt = attempt
+		return claimed(0)(ctx, l, ref)
+	}
+}
+
 func released(parts int, doubt bool) left {
 	return func(ctx context.Context, l *receipts.Ledger, ref sms.JobRef) error {
 		token, accepted, err := begin(ctx, l, ref, parts)
@@ -150,6 +158,7 @@ func TestWhatALedgerSaysDecidesWhatIsSent(t *testing.T) {
 		{"claimed", dead, claimed(0), fate{sms.KindSubmitted, both, true}, uncertain},
 		{"claimed", same, claimed(0), fate{sms.KindSubmitted, both, true}, uncertain},
 		{"claimed", alive, claimed(0), fate{sms.KindSubmitted, both, true}, uncertain},
+		{"claimed for the last attempt", dead, claimedAt(5), uncertain, uncertain},
 		{"one part accepted", dead, claimed(1), fate{sms.KindSubmitted, []int{2}, true}, uncertain},
 		{"one part accepted", same, claimed(1), fate{sms.KindSubmitted, []int{2}, true}, uncertain},
 		{"one part accepted", alive, claimed(1), fate{sms.KindSubmitted, []int{2}, true}, uncertain},

@@ -148,7 +148,7 @@ func TestReceiptsOfPartsInAnyOrderSayTheStateOfTheJobOnce(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
 	receipts := map[int][]smsctest.Receipt{
-		1: {{Delay: 300 * ms}, {Delay: 500 * ms}}, // repeated
+		1: {{Delay: 300 * ms}, {Delay: 500 * ms}},                                                     // repeated
 		2: {{State: "UNDELIV", Before: true}, {State: "UNDELIV", Delay: 400 * ms}, {Delay: 700 * ms}}, // thinks again
 		3: {{State: "ENROUTE", Delay: 100 * ms}, {State: "EXPIRED", Delay: 50 * ms}, {State: "EXPIRED", Delay: 600 * ms}},
 	}
