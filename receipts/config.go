@@ -31,6 +31,7 @@ type Route struct {
 	IDs                 IDRules       // how the SMSC writes message ids. Default as-is on both sides.
 	Receipts            ReceiptRules  // how the SMSC writes receipts
 	Alphabet            text.Alphabet // behind data_coding 0 of inbound messages. Default GSM 03.38.
+	JoinTimeout         time.Duration // how long parts of an inbound message wait for the others, and how long it is remembered to drop repeats; below 0 they do not wait. Default 10m.
 	CorrelationTTL      time.Duration // how long message ids are remembered. Default 192h.
 	CorrelationTTLFinal time.Duration // how long after a final receipt, which may repeat. Default 24h, at most half of CorrelationTTL.
 	LedgerTTL           time.Duration // how long a job id is remembered. Default 24h.
@@ -104,6 +105,7 @@ func (r Route) withDefaults() Route {
 	r.CorrelationTTLFinal = min(cmp.Or(r.CorrelationTTLFinal, 24*time.Hour), r.CorrelationTTL/2)
 	r.LedgerTTL = cmp.Or(r.LedgerTTL, 24*time.Hour)
 	r.ParkingTTL = cmp.Or(r.ParkingTTL, 5*time.Minute)
+	r.JoinTimeout = cmp.Or(r.JoinTimeout, 10*time.Minute)
 	return r
 }
 

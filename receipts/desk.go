@@ -3,7 +3,6 @@ package receipts
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -221,35 +220,5 @@ func (d *Desk) publishUnmatched(ctx context.Context, res *sms.Result) error {
 	}
 	d.route(res.Route).counters.unmatched.Add(1)
 	d.noteUnmatched(res)
-	return nil
-}
-
-// inbound publishes a mobile-originated message. Two equal messages may be
-// meant as two, so each gets an id of its own; one that the SMSC repeats after
-// a refusal may appear twice.
-func (d *Desk) inbound(ctx context.Context, route, bind string, m *sms.Message) error {
-	data := m.ShortMessage
-	if len(data) == 0 {
-		data, _ = m.TLV(sms.TagMessagePayload)
-	}
-	body := userData(m)
-	decoded, _ := d.route(route).Alphabet.Decode(m.DataCoding, body, len(data)-len(body))
-	err := d.pub.PublishInbound(ctx, &sms.Inbound{
-		ID:         "i." + rand.Text(),
-		Route:      route,
-		Bind:       bind,
-		Time:       time.Now().UTC(),
-		From:       m.Source.Addr,
-		To:         m.Destination.Addr,
-		Text:       decoded,
-		Data:       data,
-		DataCoding: m.DataCoding,
-		ESMClass:   m.ESMClass,
-	})
-	if err != nil {
-		d.route(route).counters.publishErrors.Add(1)
-		return fmt.Errorf("publish inbound message: %w", err)
-	}
-	d.route(route).counters.inbound.Add(1)
 	return nil
 }

@@ -204,7 +204,7 @@ func TestAMessageFromAMobileIsPublished(t *testing.T) {
 	d, pub := newDesk(t, srv.Addr, nil)
 	m := &sms.Message{
 		Source: sms.Address{Addr: "447700900123"}, Destination: sms.Address{Addr: "15550100"}, DataCoding: 8,
-		ESMClass: sms.ESMClassUDHI, ShortMessage: []byte("\x05\x00\x03\x01\x02\x01\x00h\x00i"),
+		ESMClass: sms.ESMClassUDHI, ShortMessage: []byte("\x06\x05\x04\x0b\x84\x23\xf0\x00h\x00i"),
 	}
 	deliver(t, d, m, statusOK)
 	deliver(t, d, m, statusOK)

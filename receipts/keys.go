@@ -14,14 +14,17 @@ type keys struct {
 	verdict string // + {route:result id}: whether a parked receipt has a job; see decideScript
 	due     string // + {route}: sorted set of what is parked, by when it is due, in Unix milliseconds
 	lease   string // + worker id: present while the worker lives
-	routes  string // set of the routes that ever parked a receipt
+	set     string // + {route}: + hash of sender and reference: inbound messages that wait for parts, and those just published
+	setDue  string // + {route}: sorted set of the messages in those, by when they are due, in Unix milliseconds
+	routes  string // set of the routes that ever parked a receipt, or a part
 }
 
 func newKeys(prefix string) keys {
 	return keys{
 		ledger: prefix + ":j:{", finals: prefix + ":f:{", ids: prefix + ":c:{", parked: prefix + ":p:{",
 		verdict: prefix + ":v:{",
-		due:     prefix + ":d:{", lease: prefix + ":w:{", routes: prefix + ":routes",
+		set:     prefix + ":m:{", setDue: prefix + ":n:{",
+		due: prefix + ":d:{", lease: prefix + ":w:{", routes: prefix + ":routes",
 	}
 }
 
@@ -47,5 +50,7 @@ func appendKey(b []byte, prefix, scope, name string) []byte {
 	return append(b, '}')
 }
 
-func (k *keys) dueIndex(route string) string { return k.due + route + "}" }
-func (k *keys) worker(id string) string      { return k.lease + id + "}" }
+func (k *keys) dueIndex(route string) string     { return k.due + route + "}" }
+func (k *keys) joining(route, set string) string { return k.set + route + "}:" + set }
+func (k *keys) joinDue(route string) string      { return k.setDue + route + "}" }
+func (k *keys) worker(id string) string          { return k.lease + id + "}" }

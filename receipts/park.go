@@ -3,6 +3,7 @@ package receipts
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -130,7 +131,7 @@ func (d *Desk) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, route := range cmd.Val() {
-		if err := d.sweepRoute(ctx, route); err != nil {
+		if err := errors.Join(d.sweepRoute(ctx, route), d.sweepJoining(ctx, route)); err != nil {
 			return fmt.Errorf("route %s: %w", route, err)
 		}
 	}

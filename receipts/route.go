@@ -12,7 +12,7 @@ type route struct {
 }
 
 type routeCounters struct {
-	receipts, matched, parked, unmatched, inbound, publishErrors, refused, clashes atomic.Int64
+	receipts, matched, parked, unmatched, inbound, publishErrors, refused, clashes, incomplete, repeats atomic.Int64
 
 	seen     atomic.Uint32 // notation, of the rule auto
 	matching matching

@@ -9,6 +9,8 @@ type RouteStats struct {
 	Parked        int64 // parked because their job was not known
 	Unmatched     int64 // published without a job
 	Inbound       int64 // mobile-originated messages published
+	Incomplete    int64 // of those, with parts missing
+	Repeats       int64 // joined inbound messages, or parts of them, that were published before and came again
 	PublishErrors int64 // not published in time; the SMSC was asked to try again, or the sweeper will
 	Refused       int64 // answered ESME_RX_T_APPN
 	IDClashes     int64 // message ids that the SMSC had given to another message before
@@ -56,6 +58,7 @@ func (c *routeCounters) stats() RouteStats {
 	return RouteStats{
 		Receipts: c.receipts.Load(), Matched: c.matched.Load(), Parked: c.parked.Load(), Unmatched: c.unmatched.Load(),
 		Inbound: c.inbound.Load(), PublishErrors: c.publishErrors.Load(), Refused: c.refused.Load(), IDClashes: c.clashes.Load(),
+		Incomplete: c.incomplete.Load(), Repeats: c.repeats.Load(),
 	}
 }
 
@@ -68,4 +71,6 @@ func (s *RouteStats) add(o RouteStats) {
 	s.PublishErrors += o.PublishErrors
 	s.Refused += o.Refused
 	s.IDClashes += o.IDClashes
+	s.Incomplete += o.Incomplete
+	s.Repeats += o.Repeats
 }
