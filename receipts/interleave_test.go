@@ -161,6 +161,8 @@ func accesses(cmd redis.Cmder) []access {
 			return one(args[3]+" "+args[4], true)
 		case finalScript.Hash(), decideScript.Hash():
 			return one(args[3], true)
+		case addPartScript.Hash(), closeScript.Hash(), publishedScript.Hash():
+			return one(args[3], true)
 		}
 	}
 	panic("a command that the test does not know: " + strings.Join(args, " "))
@@ -179,7 +181,12 @@ func (p *gatedResults) Publish(ctx context.Context, r *sms.Result) error {
 	return p.into.Publish(ctx, r)
 }
 
-func (p *gatedResults) PublishInbound(context.Context, *sms.Inbound) error { return errDead }
+func (p *gatedResults) PublishInbound(ctx context.Context, m *sms.Inbound) error {
+	if !p.gates.now.Load().step(func() []access { return []access{{"", false, "publish " + m.ID}} }) {
+		return errDead
+	}
+	return p.into.PublishInbound(ctx, m)
+}
 
 // explore returns how many orders there are, and how many runs it took.
 func (sc *scenario) explore(t *testing.T, addr string) (orders, runs int) {
