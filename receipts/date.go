@@ -14,6 +14,13 @@ import (
 // with an offset in quarters of an hour, and ISO 8601: YYYY-MM-DD, a blank or T,
 // hh:mm, perhaps seconds, their fraction, and an offset.
 func ParseDate(s string) *time.Time {
+	if t, ok := parseDate(s); ok {
+		return &t
+	}
+	return nil
+}
+
+func parseDate(s string) (t time.Time, ok bool) {
 	if len(s) >= 16 && s[4] == '-' {
 		return parseISO(s)
 	}
@@ -21,8 +28,8 @@ func ParseDate(s string) *time.Time {
 	case 10:
 		return parseDigits(s, 2)
 	case 12:
-		if t := parseDigits(s, 2); t != nil {
-			return t
+		if t, ok := parseDigits(s, 2); ok {
+			return t, true
 		}
 		return parseDigits(s, 4)
 	case 14:
@@ -30,15 +37,15 @@ func ParseDate(s string) *time.Time {
 	case 16:
 		return parseSMPPTime(s)
 	}
-	return nil
+	return time.Time{}, false
 }
 
 // parseDigits reads a year of so many digits, then MMDDhhmm and perhaps ss.
 // Two-digit years follow Go's pivot: 69 to 99 are of the last century. What
 // time.Parse does here costs five times as much, twice for each receipt.
-func parseDigits(s string, yearDigits int) *time.Time {
+func parseDigits(s string, yearDigits int) (t time.Time, ok bool) {
 	if !isDigits(s) {
-		return nil
+		return time.Time{}, false
 	}
 	year := pair(s)
 	switch {
@@ -54,11 +61,11 @@ func parseDigits(s string, yearDigits int) *time.Time {
 	if len(s) > 8 {
 		second = pair(s[8:])
 	}
-	t := time.Date(year, month, day, hour, minute, second, 0, time.UTC)
+	t = time.Date(year, month, day, hour, minute, second, 0, time.UTC)
 	if t.Month() != month || t.Day() != day || hour > 23 || minute > 59 || second > 59 {
-		return nil // not in the calendar: time.Date went on to the next day or month
+		return time.Time{}, false // not in the calendar: time.Date went on to the next day or month
 	}
-	return &t
+	return t, true
 }
 
 // pair is the number of two digits.
@@ -73,13 +80,13 @@ var isoLayouts = [...]string{
 	"15:04:05", "15:04:05Z07:00", "15:04:05Z0700", "15:04:05 -07:00", "15:04:05 -0700", "15:04", "15:04Z07:00",
 }
 
-func parseISO(s string) *time.Time {
+func parseISO(s string) (t time.Time, ok bool) {
 	if len(s) > longestISO || s[10] != ' ' && s[10] != 'T' && s[10] != 't' {
-		return nil
+		return time.Time{}, false
 	}
 	day, err := time.Parse(time.DateOnly, s[:10])
 	if err != nil {
-		return nil
+		return time.Time{}, false
 	}
 	for _, layout := range isoLayouts {
 		clock, err := time.Parse(layout, strings.ToUpper(s[11:]))
@@ -87,21 +94,21 @@ func parseISO(s string) *time.Time {
 			continue
 		}
 		hour, minute, second := clock.Clock()
-		t := time.Date(day.Year(), day.Month(), day.Day(), hour, minute, second, clock.Nanosecond(), clock.Location()).UTC()
+		t = time.Date(day.Year(), day.Month(), day.Day(), hour, minute, second, clock.Nanosecond(), clock.Location()).UTC()
 		if t.Year() < 1 || t.Year() > 9999 {
-			return nil // a result could not carry it
+			return time.Time{}, false // a result could not carry it
 		}
-		return &t
+		return t, true
 	}
-	return nil
+	return time.Time{}, false
 }
 
 // parseSMPPTime reads YYMMDDhhmmsstnnp: tenths of a second, then the quarters
 // of an hour that local time is ahead of (+) or behind (-) UTC.
-func parseSMPPTime(s string) *time.Time {
+func parseSMPPTime(s string) (t time.Time, ok bool) {
 	quarters, err := strconv.Atoi(s[13:15])
 	if err != nil || quarters > 48 || s[12] < '0' || s[12] > '9' {
-		return nil
+		return time.Time{}, false
 	}
 	offset := time.Duration(quarters) * 15 * time.Minute
 	switch s[15] {
@@ -109,12 +116,12 @@ func parseSMPPTime(s string) *time.Time {
 	case '-':
 		offset = -offset
 	default:
-		return nil
+		return time.Time{}, false
 	}
-	t := parseDigits(s[:12], 2)
-	if t == nil {
-		return nil
+	t, ok = parseDigits(s[:12], 2)
+	if !ok {
+		return time.Time{}, false
 	}
 	at := t.Add(time.Duration(s[12]-'0') * 100 * time.Millisecond).Add(-offset)
-	return &at
+	return at, true
 }

@@ -99,19 +99,27 @@ func TestHostileReceiptsArePublishedAndAnswered(t *testing.T) {
 	}
 }
 
-// The figures of the allocation budget: the body, and one for each date.
+// What is read shares one allocation, and the dates another.
 // Not parallel: allocations are counted for the whole process.
 func TestReadingAReceiptAllocatesLittle(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates on its own account")
 	}
-	m := deliverReceipt("7f2a9c31", "DELIVRD")
-	m.TLVs = []sms.TLV{{Tag: sms.TagMessageState, Value: []byte{2}}}
-	var p Parsed
-	if got := testing.AllocsPerRun(200, func() { p = Parse(m) }); got > 3 {
-		t.Errorf("%v allocations, want at most 3", got)
+	m := deliverReceipt("0059113979", "DELIVRD")
+	m.TLVs = []sms.TLV{
+		{Tag: sms.TagReceiptedMsgID, Value: []byte("38601FB\x00")},
+		{Tag: sms.TagMessageState, Value: []byte{2}},
+		{Tag: sms.TagNetworkError, Value: []byte{3, 4, 0}},
 	}
-	if p.DoneDate == nil || p.State != sms.StateDelivered {
+	var p Parsed
+	if got := testing.AllocsPerRun(200, func() { p = Parse(m) }); got > 2 {
+		t.Errorf("%v allocations, want at most 2", got)
+	}
+	if p.DoneDate == nil || p.State != sms.StateDelivered || p.TLVID != "38601FB" || p.NetworkError != "3:1024" {
 		t.Errorf("read %+v", p)
+	}
+	payload := &sms.Message{ESMClass: sms.ESMClassReceipt, TLVs: []sms.TLV{{Tag: sms.TagMessagePayload, Value: append(m.ShortMessage, make([]byte, most)...)}}}
+	if got := testing.AllocsPerRun(200, func() { p = Parse(payload) }); got > 3 {
+		t.Errorf("%v allocations for 64 KiB, want at most 3", got)
 	}
 }

@@ -40,6 +40,7 @@ type fields struct {
 	body  string
 	start [labelCount + 1]int // of the value; 0: no such label
 	end   [labelCount + 1]int
+	plain bool // nothing of body, and so of no value, needs escapes
 }
 
 // labelOther stands for the second id: before text:, when the gateway and the
@@ -50,7 +51,7 @@ const labelOther = labelCount
 // follows text: is the sender's and no label, except that a stat: is looked for
 // there when wantStat says so and none came before.
 func scan(body string, wantStat bool) fields {
-	f := fields{body: body}
+	f := fields{body: body, plain: isPlain(body)}
 	open := noLabel // the label whose value runs up to the next one
 	closeAt := func(end int) {
 		if open != noLabel {
@@ -122,9 +123,16 @@ func (f *fields) whole(l label) string {
 	}
 	v := f.body[f.start[l]:f.end[l]]
 	if l == labelText {
-		return escape(trim(v))
+		return f.escape(trim(v))
 	}
-	return escape(trimSeparators(v))
+	return f.escape(trimSeparators(v))
+}
+
+func (f *fields) escape(v string) string {
+	if f.plain {
+		return v
+	}
+	return escape(v)
 }
 
 // word returns the value up to the first blank or comma.
@@ -136,7 +144,7 @@ func (f *fields) word(l label) string {
 	if i := strings.IndexAny(v, " ,\t\r\n"); i >= 0 {
 		v = v[:i]
 	}
-	return escape(trimSeparators(v))
+	return f.escape(trimSeparators(v))
 }
 
 // other returns the second id.

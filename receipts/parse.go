@@ -44,30 +44,45 @@ var usual ReceiptRules
 // Parse is Parse for a route.
 func (r *ReceiptRules) Parse(m *sms.Message) Parsed {
 	octets := allUserData(m)
-	whole := string(octets) // what is read from it shares its memory
-	body := whole[headerOf(m, octets):]
+	id, _ := m.TLV(sms.TagReceiptedMsgID)
+	nec, _ := m.TLV(sms.TagNetworkError)
+	var room [512]byte // not allocated
+	b := append(append(room[:0], octets...), id...)
+	whole := string(appendNetworkError(b, nec)) // all that is read shares its memory
+	body := whole[headerOf(m, octets):len(octets)]
 	p := Parsed{
-		Raw:          escape(whole),
+		TLVID:        escape(trim(whole[len(octets):len(b)])),
+		NetworkError: whole[len(b):],
+		Raw:          escape(whole[:len(octets)]),
 		Intermediate: m.ESMClass&sms.ESMClassMask == sms.ESMClassIntermed,
-	}
-	if id, ok := m.TLV(sms.TagReceiptedMsgID); ok {
-		p.TLVID = escape(trim(string(id)))
 	}
 	state, hasState := tlvState(m)
 	f := scan(strings.Trim(decodeUCS2(body), "\x00"), !hasState)
 	p.TextID, p.Sub, p.Dlvrd, p.ErrorCode = f.word(labelID), f.word(labelSub), f.word(labelDlvrd), f.word(labelErr)
 	p.OtherID = f.other()
-	p.SubmitDate, p.DoneDate = ParseDate(f.whole(labelSubmit)), ParseDate(f.whole(labelDone))
+	p.setDates(f.whole(labelSubmit), f.whole(labelDone))
 	p.Stat, p.Text = f.whole(labelStat), f.whole(labelText)
 	p.State = state
 	if !hasState {
 		p.State = r.state(p.Stat)
 	}
 	p.FinalByRule = slices.Contains(r.Final, p.State)
-	if nec, ok := m.TLV(sms.TagNetworkError); ok {
-		p.NetworkError = networkError(nec)
-	}
 	return p
+}
+
+func (p *Parsed) setDates(submit, done string) {
+	s, hasSubmit := parseDate(submit)
+	d, hasDone := parseDate(done)
+	if !hasSubmit && !hasDone {
+		return
+	}
+	both := &[2]time.Time{s, d} // allocated together
+	if hasSubmit {
+		p.SubmitDate = &both[0]
+	}
+	if hasDone {
+		p.DoneDate = &both[1]
+	}
 }
 
 // allUserData is short_message, or message_payload when that is empty.
@@ -158,16 +173,17 @@ func statState(stat string) sms.State {
 	return sms.StateUnknown
 }
 
-// networkError renders network_error_code (SMPP 3.4 §5.3.2.31): one octet of
-// network type, two of error code. Some SMSCs put three ASCII digits there.
-func networkError(v []byte) string {
-	if len(v) != 3 {
-		return hex.EncodeToString(v)
+// appendNetworkError renders network_error_code (SMPP 3.4 §5.3.2.31): one octet
+// of network type, two of error code. Some SMSCs put three ASCII digits there.
+func appendNetworkError(b, v []byte) []byte {
+	switch {
+	case len(v) != 3:
+		return hex.AppendEncode(b, v)
+	case isDigits(string(v)):
+		return append(b, v...)
 	}
-	if isDigits(string(v)) {
-		return string(v)
-	}
-	return strconv.Itoa(int(v[0])) + ":" + strconv.Itoa(int(binary.BigEndian.Uint16(v[1:])))
+	b = append(strconv.AppendUint(b, uint64(v[0]), 10), ':')
+	return strconv.AppendUint(b, uint64(binary.BigEndian.Uint16(v[1:])), 10)
 }
 
 // decodeUCS2 returns the body as UTF-8 when it is UTF-16, which shows in where
@@ -204,7 +220,7 @@ func decodeUCS2(body string) string {
 // (\x5C) before what would look like that. Whoever replaces each \xNN by its
 // octet has s again. What is plain, as nearly all is, comes back as it is.
 func escape(s string) string {
-	if utf8.ValidString(s) && !strings.Contains(s, `\x`) {
+	if isPlain(s) {
 		return s
 	}
 	const digits = "0123456789ABCDEF"
@@ -221,6 +237,9 @@ func escape(s string) string {
 	}
 	return b.String()
 }
+
+// isPlain reports whether escape leaves s as it is. It may say no too often.
+func isPlain(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, `\x`) }
 
 func beginsEscape(s string) bool {
 	return len(s) >= 4 && s[0] == '\\' && s[1] == 'x' && isCapitalHex(s[2]) && isCapitalHex(s[3])
