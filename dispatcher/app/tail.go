@@ -27,3 +27,14 @@ func Tail(ctx context.Context, cfg *Config, f Filter, fn func(*sms.Result) bool)
 	defer client.Close()
 	return natsFault(ctx, client.Tail(ctx, jetstream.Filter(f), fn))
 }
+
+// TailInbound calls fn for each mobile-originated message of a route, or of any
+// when route is empty, from since on; the ends are those of Tail.
+func TailInbound(ctx context.Context, cfg *Config, route string, since time.Time, fn func(*sms.Inbound) bool) error {
+	client, err := dial(ctx, cfg, "shortwire tail")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return natsFault(ctx, client.TailInbound(ctx, route, since, fn))
+}

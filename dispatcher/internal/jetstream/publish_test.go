@@ -49,8 +49,22 @@ func TestResultsArePublishedOnceEachAndTailed(t *testing.T) {
 	if err := c.PublishInbound(t.Context(), &sms.Inbound{ID: "i", Route: "acme"}); err != nil {
 		t.Error(err)
 	}
-	if n := streamLen(t, c, "SMS_INBOUND"); n != 1 {
+	for range 2 { // the same message, by whoever sweeps
+		reference := uint16(0)
+		whole := &sms.Inbound{ID: "i2", Route: "other", Text: "hi", Reference: &reference, PartsTotal: 2}
+		if err := c.PublishInbound(t.Context(), whole); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := streamLen(t, c, "SMS_INBOUND"); n != 2 {
 		t.Errorf("%d inbound messages stored", n)
+	}
+	var in *sms.Inbound
+	if err := c.TailInbound(t.Context(), "other", time.Unix(0, 0), func(m *sms.Inbound) bool { in = m; return false }); err != nil {
+		t.Fatal(err)
+	}
+	if in.ID != "i2" || in.Reference == nil || in.PartsTotal != 2 {
+		t.Errorf("tailed %+v, want i2", in)
 	}
 }
 

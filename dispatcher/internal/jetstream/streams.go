@@ -103,7 +103,7 @@ func (c *Client) streams(cfg SetupConfig) []natsjs.StreamConfig {
 		file(natsjs.StreamConfig{
 			Name: c.subjects.StreamInbound(), Subjects: []string{c.subjects.InboundFilter("")},
 			Description: "mobile-originated messages",
-			MaxAge:      cfg.ResultsMaxAge, Duplicates: otherDuplicates, AllowDirect: true,
+			MaxAge:      cfg.ResultsMaxAge, Duplicates: resultsDuplicates, AllowDirect: true,
 		}),
 		file(natsjs.StreamConfig{
 			Name: c.subjects.StreamDead(), Subjects: []string{c.subjects.DeadFilter("")},
