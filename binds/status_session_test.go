@@ -1,0 +1,61 @@
+package binds
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shortwire-sms/shortwire/binds/smpp"
+	"github.com/shortwire-sms/shortwire/binds/smsctest"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+func TestASessionThatMayNotSubmitTakesNothingMoreAtOnce(t *testing.T) {
+	var status atomic.Uint32
+	sim := smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action { return smsctest.Action{Status: status.Load()} }}
+	cfg := Config{Binds: 2, Status: Overrides{0x40A: ClassSession}}
+	bubble(t, sim, cfg, Deps{}, func(t *testing.T, r *rig) {
+		status.Store(0x40A)
+		res := r.reserve(t, 1)
+		left := res.session
+		res.Send(t.Context(), sms.JobRef{}, parts(1, "447700900123"))
+		reply, _ := res.Next(t.Context())
+		res.Next(t.Context())
+		if diff := cmp.Diff(sms.CodeTemporary, code(reply.Err)); diff != "" {
+			t.Errorf("code (-want +got):\n%s", diff)
+		}
+		status.Store(smsctest.ROK)
+		if r.Bound() != 1 {
+			t.Errorf("%d binds take messages, want the other one", r.Bound())
+		}
+		other := r.reserve(t, 1)
+		if other.session == left {
+			t.Error("the next message goes to the session that refused")
+		}
+		other.Release()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if r.Bound() != 2 {
+			t.Errorf("%d binds take messages after a minute, want 2", r.Bound())
+		}
+	})
+}
+
+func TestARefusedSessionIsWithdrawnBeforeItsReplyIsGiven(t *testing.T) {
+	t.Parallel()
+	b := &bind{fatal: make(chan sessionFault, 1)}
+	refused, next := new(smpp.Session), new(smpp.Session)
+	b.session.Store(refused)
+	b.sessionRefused(refused, nil)
+	if b.session.Load() != nil {
+		t.Error("the session that refused still takes messages")
+	}
+	b.session.Store(next)
+	b.sessionRefused(refused, nil) // another reply of the old one
+	if b.session.Load() != next {
+		t.Error("the session after it is withdrawn too")
+	}
+}
