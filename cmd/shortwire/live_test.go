@@ -43,6 +43,7 @@ func TestAgainstRealParts(t *testing.T) {
 			env.Setenv("NATS", nats.ClientURL())
 			env.Setenv("REDIS", redistest.Start(t).URL())
 			env.Setenv("SMSC", addr.String())
+			smsc.DeliverMO(smsctest.MO{SystemID: "acme", Source: "447700900123", Destination: "15550100", ShortMessage: []byte("STOP")}) // to the first bind
 			admin, err := freeAddress()
 			if err != nil {
 				return err

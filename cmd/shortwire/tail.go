@@ -21,12 +21,13 @@ func (p *program) tailCommand() *cobra.Command {
 	var kind string
 	var since time.Duration
 	var limit int
-	var asJSON bool
+	var asJSON, inbound bool
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Print results as they come",
 		Long: `Print outcomes and receipts as they are stored, until interrupted. The flags
-choose among them; --since begins in the past. With --json, one result per line.`,
+choose among them; --since begins in the past. With --json, one result per line.
+With --inbound, messages from handsets instead; numbers and text only with --json.`,
 		Example: `  shortwire tail --route acme --kind failed
   shortwire tail --job cli-4711 --since 1h --json`,
 		Args: cobra.NoArgs,
@@ -40,12 +41,20 @@ choose among them; --since begins in the past. With --json, one result per line.
 	flags.DurationVar(&since, "since", 0, "begin this long ago; default now")
 	flags.IntVar(&limit, "count", 0, "end after so many results; default never")
 	flags.BoolVar(&asJSON, "json", false, "print each result as one line of JSON")
+	flags.BoolVar(&inbound, "inbound", false, "print messages from handsets instead of results")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.Kind = sms.Kind(kind); kind != "" && !slices.Contains(sms.Kinds(), f.Kind) {
 			return fmt.Errorf("--kind: must be submitted, failed, expired, uncertain or receipt, is %q", kind)
 		}
 		if since > 0 {
 			f.Since = time.Now().Add(-since)
+		}
+		if inbound {
+			if err := inboundFlags(cmd); err != nil {
+				return err
+			}
+			p.began = true
+			return p.tailInbound(cmd.Context(), f, limit, asJSON)
 		}
 		p.began = true
 		return p.tail(cmd.Context(), f, limit, asJSON)
