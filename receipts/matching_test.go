@@ -65,8 +65,10 @@ func TestTheHintNamesWhyReceiptsDoNotFindTheirJobs(t *testing.T) {
 			IDRules{IDAsIs, IDAsIs}, format("%x"), format("%.0s"),
 			"receipts have no message id: ask the SMSC for one in the text, or in receipted_message_id",
 		},
-		"nothing in common":                  {IDRules{IDAsIs, IDAsIs}, format("%d-a"), format("%d-b"), ""},
-		"digits in both notations by chance": {IDRules{IDAsIs, IDAsIs}, func(n int) string { return fmt.Sprint(n % 1000) }, func(n int) string { return fmt.Sprint(n%1000 + 2000) }, ""},
+		"nothing in common": {IDRules{IDAsIs, IDAsIs}, format("%d-a"), format("%d-b"), ""},
+		"digits in both notations by chance": { // 2048 is 800 in hexadecimal
+			IDRules{IDAsIs, IDAsIs}, func(n int) string { return fmt.Sprint(n - 12647220) }, func(n int) string { return fmt.Sprint(n - 12646000) }, "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
