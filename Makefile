@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 SEED     ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos interop fuzz lint build
+.PHONY: help demo test check bench crash chaos interop fuzz lint build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ lint: ## format, vet, staticcheck
 
 bench: ## end-to-end benchmark beside the floor program (needs redis-server)
 	$(GO) run ./bench $(ARGS)
+
+crash: ## kill a worker with SIGKILL at every step of a job and of a receipt: the whole crash table
+	$(GO) test -tags failpoints -count=1 ./bench/crash
 
 chaos: ## kill workers, restart NATS, stop Redis under 100,000 jobs (needs redis-server)
 	$(GO) run ./bench/chaos -seed $(SEED) $(ARGS)
