@@ -82,6 +82,8 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 	a := &attempt{del: del, ref: sms.JobRef{
 		Producer: origin.Producer, Route: origin.Route, Attempt: del.Attempt(), Doubt: del.Doubt(),
 	}}
+	replay := del.Replay()
+	a.ref.Replay = replay.Number
 	job, err := sms.DecodeJob(del.Data())
 	if err != nil {
 		a.ref.JobID = sms.JobID(del.Data())
@@ -92,6 +94,11 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 		return a, err
 	}
 	a.total = len(a.todo)
+	if n := len(replay.Parts); n > 0 && n < a.total && replay.Parts[n-1].Number <= a.total {
+		for _, p := range replay.Parts {
+			a.accept(p)
+		}
+	}
 	return a, nil
 }
 

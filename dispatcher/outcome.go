@@ -31,6 +31,7 @@ type jobKey struct{ producer, job string }
 func (a *attempt) resume(c sms.Claim) {
 	a.ref.Doubt = a.ref.Doubt || c.Doubt
 	a.ref.Attempt = max(a.ref.Attempt, c.Attempt)
+	a.ref.Replay = max(a.ref.Replay, c.Replay)
 	if c.State == sms.ClaimInDoubt {
 		a.ref.Attempt = max(a.ref.Attempt, c.Attempt+1)
 	}
@@ -246,15 +247,13 @@ func (d *Dispatcher) refuse(work context.Context, a *attempt, cause error) {
 	// taken for a repeat of this one.
 	h := fnv.New64a()
 	h.Write(a.del.Data())
-	a.outcome.ID = sms.OutcomeID(a.ref.Producer, fmt.Sprintf("%s invalid %016x", a.ref.JobID, h.Sum64()))
+	a.outcome.ID = sms.ReplayID(a.ref.Producer, fmt.Sprintf("%s invalid %016x", a.ref.JobID, h.Sum64()), a.ref.Replay)
 	d.finish(work, a)
 }
 
 func (d *Dispatcher) bury(work context.Context, a *attempt) error {
 	d.stats.deadLetters.Add(1)
-	return d.deps.Morgue.Bury(work, DeadLetter{
-		Of: a.del, JobID: a.ref.JobID, Code: a.outcome.Code, Reason: a.outcome.Reason, Status: a.outcome.Status,
-	})
+	return d.deps.Morgue.Bury(work, DeadLetter{Of: a.del, Ref: a.ref, Outcome: a.outcome})
 }
 
 func (a *attempt) expired() bool {
@@ -273,7 +272,7 @@ func (a *attempt) overdue() *sms.Result {
 // result fills what all outcomes share; cause is nil for submitted.
 func (a *attempt) result(kind sms.Kind, cause *sms.Error) *sms.Result {
 	r := &sms.Result{
-		ID:                sms.OutcomeID(a.ref.Producer, a.ref.JobID),
+		ID:                sms.ReplayID(a.ref.Producer, a.ref.JobID, a.ref.Replay),
 		Kind:              kind,
 		JobID:             a.ref.JobID,
 		Producer:          a.ref.Producer,
@@ -281,6 +280,7 @@ func (a *attempt) result(kind sms.Kind, cause *sms.Error) *sms.Result {
 		Time:              time.Now().UTC(),
 		Meta:              a.ref.Meta,
 		Attempt:           a.ref.Attempt,
+		Replay:            a.ref.Replay,
 		PossibleDuplicate: a.ref.Doubt,
 		Parts:             a.parts,
 		Bind:              a.bind,

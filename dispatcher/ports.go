@@ -28,8 +28,15 @@ type Delivery interface {
 	Header(key string) string
 	Attempt() int                 // 1-based; retries count up
 	Doubt() bool                  // an earlier attempt may have reached the SMSC
+	Replay() Replay               // zero unless it failed before and was replayed
 	Ack()                         // its outcome, retry or dead letter is durable
 	HandBack(after time.Duration) // not ended: any worker may have it again, but not before after
+}
+
+// Replay is what a replayed job knows of the life that ended as a dead letter.
+type Replay struct {
+	Number int        // 1-based
+	Parts  []sms.Part // accepted before; the ledger may have forgotten them
 }
 
 // Publisher makes results durable. Publish returns once the server
@@ -60,11 +67,9 @@ type Morgue interface {
 
 // DeadLetter is a job that could not be handled.
 type DeadLetter struct {
-	Of     Delivery
-	JobID  string // empty when the job does not name itself
-	Code   sms.Code
-	Reason string
-	Status uint32 // last command_status, 0 when none
+	Of      Delivery
+	Ref     sms.JobRef  // JobID is empty when the job does not name itself
+	Outcome *sms.Result // how it ended: why, the SMSC's last answer, what it accepted
 }
 
 // Ledger remembers which jobs were begun, which parts the SMSC has, and how

@@ -51,7 +51,7 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 
 // claim writes our claim unless the job has a record, and answers that.
 func (l *Ledger) claim(ctx context.Context, ref sms.JobRef, token string) (found string, err error) {
-	mine := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt}
+	mine := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, replay: ref.Replay}
 	cmd := l.desk.store.command()
 	cmd.key = l.desk.keys.appendJob(cmd.key, ref.Producer, ref.JobID)
 	if cmd.value, err = mine.append(cmd.value); err != nil {
@@ -82,15 +82,22 @@ func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.Jo
 			l.desk.log.Error("job left alone, its ledger record cannot be read", "job_id", ref.JobID, "producer", ref.Producer, "err", err)
 			return l.busy(), nil
 		}
-		claim := &sms.Claim{Token: token, Attempt: old.attempt, Doubt: old.doubt || ref.Doubt, Parts: old.parts}
+		claim := &sms.Claim{Token: token, Attempt: old.attempt, Doubt: old.doubt || ref.Doubt, Replay: max(old.replay, ref.Replay), Parts: old.parts}
 		next := &record{
 			state: recordClaimed, token: token, worker: l.desk.lease.name,
-			attempt: max(old.attempt, ref.Attempt), parts: old.parts,
+			attempt: max(old.attempt, ref.Attempt), replay: claim.Replay, parts: old.parts,
 		}
 		switch old.state {
 		case recordSettled:
-			l.counters.settled.Add(1)
-			return &sms.Claim{State: sms.ClaimSettled, Attempt: old.attempt, Doubt: old.doubt, Parts: old.outcome.Parts, Outcome: old.outcome}, nil
+			if !reopens(old, ref) {
+				l.counters.settled.Add(1)
+				return &sms.Claim{
+					State: sms.ClaimSettled, Attempt: old.attempt, Doubt: old.doubt, Replay: old.replay,
+					Parts: old.outcome.Parts, Outcome: old.outcome,
+				}, nil
+			}
+			claim.State, claim.Attempt, claim.Parts = sms.ClaimResumed, 0, old.outcome.Parts
+			next.attempt, next.parts = ref.Attempt, old.outcome.Parts
 		case recordReleased:
 			claim.State = sms.ClaimResumed
 		case recordClaimed:
@@ -117,6 +124,13 @@ func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.Jo
 		}
 	}
 	return nil, nil
+}
+
+// reopens reports whether a settled job may be tried again: it failed, and is
+// replayed more often than the record knows. So a replay that is delivered
+// twice counts once, and what was submitted or may have been stays as it is.
+func reopens(old *record, ref sms.JobRef) bool {
+	return ref.Replay > old.replay && old.outcome.Kind == sms.KindFailed
 }
 
 func (l *Ledger) busy() *sms.Claim {
@@ -160,7 +174,7 @@ func (l *Ledger) swap(ctx context.Context, key, old string, next *record, route 
 func (l *Ledger) Accept(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error) {
 	route := l.desk.route(ref.Route)
 	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
-	rec := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt}
+	rec := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, replay: ref.Replay}
 	rec.parts = withPart(parts, part)
 	if outcome != nil {
 		outcome.Parts = rec.parts
@@ -201,7 +215,7 @@ func withPart(parts []sms.Part, p sms.Part) []sms.Part {
 // Settle records the outcome of a job.
 func (l *Ledger) Settle(ctx context.Context, ref sms.JobRef, token string, outcome *sms.Result) error {
 	rec := record{
-		state: recordSettled, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, outcome: outcome,
+		state: recordSettled, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, replay: ref.Replay, outcome: outcome,
 	}
 	guard, err := l.guard(ref, token, &rec)
 	if err != nil {
@@ -216,7 +230,7 @@ func (l *Ledger) Settle(ctx context.Context, ref sms.JobRef, token string, outco
 // Release hands a claim back: the next Claim answers Resumed with these parts,
 // and with those that late responses added meanwhile.
 func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, parts []sms.Part) error {
-	rec := &record{state: recordReleased, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt}
+	rec := &record{state: recordReleased, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, replay: ref.Replay}
 	key := l.desk.keys.job(ref.Producer, ref.JobID)
 	ttl := l.desk.route(ref.Route).ledgerTTL
 	cmd, err := one(ctx, l.desk.store, "release job", func() *redis.Cmd {

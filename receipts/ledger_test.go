@@ -343,3 +343,61 @@ func TestTheLeaseLivesAsLongAsRun(t *testing.T) {
 	}
 	claim(t, other, jobRef("j1"), sms.ClaimInDoubt)
 }
+
+func TestAFailedJobIsReopenedByEachReplayOnce(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	one, _ := newDesk(t, srv.Addr, nil)
+	two, _ := newDesk(t, srv.Addr, nil)
+	ref := jobRef("j1")
+	ref.Attempt = 5
+	c := claim(t, one, ref, sms.ClaimFresh)
+	failed := outcomeOf(ref)
+	failed.Kind, failed.Code, failed.Reason = sms.KindFailed, sms.CodeTemporary, "busy"
+	failed.Parts = []sms.Part{{Number: 2, MessageID: "B7", RawMessageID: "B7"}}
+	if err := one.Ledger().Settle(t.Context(), ref, c.Token, failed); err != nil {
+		t.Fatal(err)
+	}
+	claim(t, two, jobRef("j1"), sms.ClaimSettled) // the producer sends it again
+
+	replay := jobRef("j1")
+	replay.Replay = 1
+	got := claim(t, two, replay, sms.ClaimResumed)
+	if diff := cmp.Diff(sms.Claim{State: sms.ClaimResumed, Token: got.Token, Replay: 1, Parts: failed.Parts}, got); diff != "" {
+		t.Errorf("claim (-want +got):\n%s", diff)
+	}
+	claim(t, one, replay, sms.ClaimBusy)
+	if err := two.Ledger().Release(t.Context(), replay, got.Token, got.Parts); err != nil {
+		t.Fatal(err)
+	}
+	repeat := claim(t, one, jobRef("j1"), sms.ClaimResumed) // of the job as it first came, between two attempts
+	if diff := cmp.Diff(sms.Claim{State: sms.ClaimResumed, Token: repeat.Token, Attempt: 1, Replay: 1, Parts: failed.Parts}, repeat); diff != "" {
+		t.Errorf("claim (-want +got):\n%s", diff)
+	}
+	failed.Replay = 1
+	if err := one.Ledger().Settle(t.Context(), replay, repeat.Token, failed); err != nil {
+		t.Fatal(err)
+	}
+	claim(t, two, replay, sms.ClaimSettled)
+	replay.Replay = 2
+	claim(t, two, replay, sms.ClaimResumed)
+}
+
+func TestWhatIsAtTheSMSCOrMayBeIsNotReopened(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	d, _ := newDesk(t, srv.Addr, nil)
+	for _, kind := range []sms.Kind{sms.KindSubmitted, sms.KindUncertain, sms.KindExpired} {
+		ref := jobRef(string(kind))
+		c := claim(t, d, ref, sms.ClaimFresh)
+		outcome := outcomeOf(ref)
+		outcome.Kind = kind
+		if err := d.Ledger().Settle(t.Context(), ref, c.Token, outcome); err != nil {
+			t.Fatal(err)
+		}
+		ref.Replay = 1
+		if got := claim(t, d, ref, sms.ClaimSettled); got.Outcome.Kind != kind {
+			t.Errorf("outcome %s, want %s", got.Outcome.Kind, kind)
+		}
+	}
+}

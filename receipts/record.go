@@ -15,13 +15,15 @@ import (
 //
 // The version and the state, at once followed by the token of the claim; the
 // worker and its incarnation; the number of the attempt; 1 when the job is in
-// doubt; then the accepted parts, or once settled the outcome.
+// doubt, with a stroke and the number of the replay if it is one; then the
+// accepted parts, or once settled the outcome.
 type record struct {
 	state   recordState
 	token   string
 	worker  string // id and incarnation, id/incarnation
 	attempt int
 	doubt   bool
+	replay  int
 	parts   []sms.Part  // when not settled
 	outcome *sms.Result // when settled
 }
@@ -47,9 +49,14 @@ func (r *record) appendHead(b []byte) []byte {
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(r.attempt), 10)
 	if r.doubt {
-		return append(b, " 1 "...)
+		b = append(b, " 1"...)
+	} else {
+		b = append(b, " 0"...)
 	}
-	return append(b, " 0 "...)
+	if r.replay > 0 {
+		b = strconv.AppendInt(append(b, '/'), int64(r.replay), 10)
+	}
+	return append(b, ' ')
 }
 
 // append fails only when the outcome's Meta is no JSON.
@@ -86,8 +93,14 @@ func decodeRecord(b string) (*record, error) {
 		return nil, fmt.Errorf("ledger record: attempt: %w", err)
 	}
 	r := &record{
-		state: recordState(b[1]), token: f[0], worker: f[1],
-		attempt: attempt, doubt: f[3] == "1",
+		state: recordState(b[1]), token: f[0], worker: f[1], attempt: attempt,
+	}
+	doubt, replay, replayed := strings.Cut(f[3], "/")
+	r.doubt = doubt == "1"
+	if replayed {
+		if r.replay, err = strconv.Atoi(replay); err != nil {
+			return nil, fmt.Errorf("ledger record: replay: %w", err)
+		}
 	}
 	switch r.state {
 	case recordClaimed, recordReleased:

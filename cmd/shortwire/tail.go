@@ -21,14 +21,16 @@ func (p *program) tailCommand() *cobra.Command {
 	var kind string
 	var since time.Duration
 	var limit int
-	var asJSON, inbound bool
+	var asJSON, inbound, dead bool
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Print results as they come",
 		Long: `Print outcomes and receipts as they are stored, until interrupted. The flags
 choose among them; --since begins in the past. With --json, one result per line.
-With --inbound, messages from handsets instead; numbers and text only with --json.`,
+With --inbound, messages from handsets instead; numbers and text only with --json.
+With --dead, the jobs that could not be handled.`,
 		Example: `  shortwire tail --route acme --kind failed
+  shortwire tail --dead --since 24h
   shortwire tail --job cli-4711 --since 1h --json`,
 		Args: cobra.NoArgs,
 	}
@@ -42,6 +44,8 @@ With --inbound, messages from handsets instead; numbers and text only with --jso
 	flags.IntVar(&limit, "count", 0, "end after so many results; default never")
 	flags.BoolVar(&asJSON, "json", false, "print each result as one line of JSON")
 	flags.BoolVar(&inbound, "inbound", false, "print messages from handsets instead of results")
+	flags.BoolVar(&dead, "dead", false, "print dead letters instead of results")
+	cmd.MarkFlagsMutuallyExclusive("inbound", "dead")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.Kind = sms.Kind(kind); kind != "" && !slices.Contains(sms.Kinds(), f.Kind) {
 			return fmt.Errorf("--kind: must be submitted, failed, expired, uncertain or receipt, is %q", kind)
@@ -55,6 +59,13 @@ With --inbound, messages from handsets instead; numbers and text only with --jso
 			}
 			p.began = true
 			return p.tailInbound(cmd.Context(), f, limit, asJSON)
+		}
+		if dead {
+			if kind != "" {
+				return fmt.Errorf("--kind: has no meaning with --dead")
+			}
+			p.began = true
+			return p.tailDead(cmd.Context(), f, limit, asJSON)
 		}
 		p.began = true
 		return p.tail(cmd.Context(), f, limit, asJSON)
@@ -134,6 +145,9 @@ func outcomeWords(r *sms.Result) []string {
 	}
 	if r.Attempt > 1 {
 		words = append(words, fmt.Sprintf("attempt=%d", r.Attempt))
+	}
+	if r.Replay > 0 {
+		words = append(words, fmt.Sprintf("replay=%d", r.Replay))
 	}
 	if r.Code != "" {
 		words = append(words, "code="+string(r.Code))

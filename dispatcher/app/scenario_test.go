@@ -162,14 +162,7 @@ func TestLedgerLostBetweenPartsRepeatsNone(t *testing.T) {
 	r.Worker("w1")
 	r.Publish(fmt.Sprintf(`{"id":"slow","to":"447700900123","text":%q}`, strings.Repeat("0123456789", 40)))
 	apptest.Until(t, "the first part is accepted", func() bool { return r.accepted() == 1 })
-	if !r.Redis.Real() {
-		t.Skip("needs redis-server: the stand-in cannot be flushed from outside")
-	}
-	db := redis.NewClient(&redis.Options{Addr: r.Redis.Addr})
-	defer db.Close()
-	if err := db.FlushAll(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
+	r.forgetAll()
 	r.AwaitKinds("slow", sms.KindSubmitted)
 	if n := len(r.smsc.Submits()); n != 3 {
 		t.Errorf("%d submit_sm, want 3", n)
@@ -435,6 +428,19 @@ func newRig(t *testing.T, cfg smsctest.Config, routeKeys string) *rig {
 
 // accepted counts the messages that the SMSC took in.
 func (r *rig) accepted() int { return int(r.smsc.Stats().Accepted) }
+
+// forgetAll empties Redis.
+func (r *rig) forgetAll() {
+	r.t.Helper()
+	if !r.Redis.Real() {
+		r.t.Skip("needs redis-server: the stand-in cannot be flushed from outside")
+	}
+	db := redis.NewClient(&redis.Options{Addr: r.Redis.Addr})
+	defer db.Close()
+	if err := db.FlushAll(r.t.Context()).Err(); err != nil {
+		r.t.Fatal(err)
+	}
+}
 
 // judgeOncePerJob checks one outcome and one submit per job.
 func (r *rig) judgeOncePerJob(n int) {

@@ -81,11 +81,7 @@ func Send(ctx context.Context, cfg *Config, req SendRequest, events SendEvents) 
 func checkSend(cfg *Config, req *SendRequest) error {
 	var faults sms.Faults
 	if _, ok := cfg.Route(req.Origin.Route); !ok {
-		reason := fmt.Sprintf("%q is not configured", req.Origin.Route)
-		if near := nearest(req.Origin.Route, routeNames(cfg)); near != "" {
-			reason += "; did you mean " + near + "?"
-		}
-		faults = append(faults, sms.Fault{Field: "route", Reason: reason})
+		faults = append(faults, unknownRoute(cfg, req.Origin.Route))
 	}
 	if !req.Origin.Lane.Valid() {
 		faults = append(faults, sms.Fault{Field: "lane", Reason: fmt.Sprintf("must be one of high, normal, bulk, is %q", req.Origin.Lane)})
@@ -101,6 +97,14 @@ func checkSend(cfg *Config, req *SendRequest) error {
 		return &sms.Error{Op: "check job", Code: sms.CodeInvalid, Err: faults}
 	}
 	return nil
+}
+
+func unknownRoute(cfg *Config, name string) sms.Fault {
+	reason := fmt.Sprintf("%q is not configured", name)
+	if near := nearest(name, routeNames(cfg)); near != "" {
+		reason += "; did you mean " + near + "?"
+	}
+	return sms.Fault{Field: "route", Reason: reason}
 }
 
 // await follows the job's results until they say how it ended.

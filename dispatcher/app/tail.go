@@ -38,3 +38,21 @@ func TailInbound(ctx context.Context, cfg *Config, route string, since time.Time
 	defer client.Close()
 	return natsFault(ctx, client.TailInbound(ctx, route, since, fn))
 }
+
+// TailDead calls fn for each dead letter that matches, in the order they were
+// buried, until fn returns false or ctx ends. Kind is not looked at.
+func TailDead(ctx context.Context, cfg *Config, f Filter, fn func(*DeadLetter) bool) error {
+	client, err := dial(ctx, cfg, "shortwire tail")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	err = client.TailDead(ctx, f.Route, f.Since, func(dead *jetstream.Dead) bool {
+		d := deadLetter(client.Subjects(), dead)
+		if f.JobID != "" && d.JobID != f.JobID || f.Producer != "" && d.Producer != f.Producer {
+			return true
+		}
+		return fn(d)
+	})
+	return natsFault(ctx, err)
+}

@@ -23,6 +23,7 @@ func (r *Result) AppendJSON(b []byte) ([]byte, error) {
 	a.time(`,"time":`, r.Time)
 	a.raw(`,"meta":`, r.Meta)
 	a.intIf(`,"attempt":`, r.Attempt)
+	a.intIf(`,"replay":`, r.Replay)
 	a.trueIf(`,"possible_duplicate":true`, r.PossibleDuplicate)
 	a.parts(`,"parts":`, r.Parts)
 	a.stringIf(`,"bind":`, r.Bind)

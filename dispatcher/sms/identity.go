@@ -4,12 +4,24 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"strconv"
 	"time"
 )
 
 // OutcomeID is the id of a job's outcome. It is the same for every terminal
 // kind, so that of two outcomes of one job the second is dropped as a repeat.
 func OutcomeID(producer, jobID string) string { return "o." + producer + "." + jobID }
+
+// ReplayID is the id of the outcome of a job's n-th replay: another than that
+// of the failure before it. Replay 0 is the job as it first came. No job id
+// has a blank in it.
+func ReplayID(producer, jobID string, replay int) string {
+	id := OutcomeID(producer, jobID)
+	if replay == 0 {
+		return id
+	}
+	return id + " replay " + strconv.Itoa(replay)
+}
 
 // ReceiptID is the id of a receipt: the same when the SMSC repeats it, another
 // when anything that tells receipts apart differs. messageID is the id as

@@ -14,6 +14,7 @@ type JobRef struct {
 	Meta     json.RawMessage `json:"m,omitempty"`
 	Attempt  int             `json:"a"`
 	Doubt    bool            `json:"d,omitempty"` // an earlier attempt may have reached the SMSC
+	Replay   int             `json:"n,omitempty"` // how often it was replayed after it had failed
 }
 
 // Claim is the answer of the ledger to a worker that wants to submit a job.
@@ -22,6 +23,7 @@ type Claim struct {
 	Token   string  // names this claim in later steps; the caller holds it when State is Fresh, Resumed or InDoubt
 	Attempt int     // attempts begun before this one, as far as the ledger knows
 	Doubt   bool    // an earlier attempt may have reached the SMSC
+	Replay  int     // how often the job was replayed, as far as the ledger knows
 	Parts   []Part  // parts accepted earlier; never to be sent again
 	Outcome *Result // the recorded outcome, when Settled
 }
@@ -32,7 +34,7 @@ type ClaimState int
 // Claim states.
 const (
 	ClaimFresh   ClaimState = iota // nobody has begun it
-	ClaimResumed                   // an earlier attempt was handed back in good order
+	ClaimResumed                   // an earlier attempt was handed back in good order, or had failed and is replayed
 	ClaimInDoubt                   // an earlier attempt ended without a word; its parts may be at the SMSC. The claim is the caller's now
 	ClaimBusy                      // another live worker has it; leave it alone
 	ClaimSettled                   // it has its outcome

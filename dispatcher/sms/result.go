@@ -31,7 +31,8 @@ type Result struct {
 	Route             string          `json:"route"`
 	Time              time.Time       `json:"time"`
 	Meta              json.RawMessage `json:"meta,omitempty"`
-	Attempt           int             `json:"attempt,omitempty"` // 1-based
+	Attempt           int             `json:"attempt,omitempty"` // 1-based; begins again with each replay
+	Replay            int             `json:"replay,omitempty"`  // 1-based: the outcome of the job's n-th replay as a dead letter
 	PossibleDuplicate bool            `json:"possible_duplicate,omitempty"`
 
 	// submitted, failed, uncertain

@@ -27,7 +27,7 @@ func randomResult(r *rand.Rand) *sms.Result {
 	floats := []float64{0, 1, 12.5, 1e-7, 1e21, 123456.789, -2, 0.1 + 0.2}
 	res := &sms.Result{
 		ID: str(), Kind: sms.Kind(str()), JobID: str(), Producer: str(), Route: str(), Time: when(),
-		Meta: json.RawMessage(metas[r.IntN(len(metas))]), Attempt: r.IntN(3), PossibleDuplicate: r.IntN(2) == 0,
+		Meta: json.RawMessage(metas[r.IntN(len(metas))]), Attempt: r.IntN(3), Replay: r.IntN(2), PossibleDuplicate: r.IntN(2) == 0,
 		Bind: str(), LatencyMS: floats[r.IntN(len(floats))],
 		Code: sms.Code(str()), Status: r.Uint32() * uint32(r.IntN(2)), StatusName: str(), Reason: str(),
 	}

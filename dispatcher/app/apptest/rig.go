@@ -52,7 +52,7 @@ func Start(t *testing.T, smscAddr, routeKeys string) *Rig {
 	r.startNATS(server.RANDOM_PORT)
 	t.Cleanup(func() { r.NATS.Shutdown(); r.NATS.WaitForShutdown() })
 	r.Redis = redistest.Start(t)
-	if err := app.Setup(t.Context(), r.config("setup"), io.Discard); err != nil {
+	if err := app.Setup(t.Context(), r.Config("setup"), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	r.follow()
@@ -88,8 +88,8 @@ func (r *Rig) startNATS(port int) {
 	r.NATS = s
 }
 
-// config is what a worker with this id reads.
-func (r *Rig) config(worker string) *app.Config {
+// Config is what a worker with this id reads, and operators' tools.
+func (r *Rig) Config(worker string) *app.Config {
 	r.t.Helper()
 	path := filepath.Join(r.t.TempDir(), "shortwire.yaml")
 	yaml := fmt.Sprintf(`
@@ -121,7 +121,7 @@ routes:
 // returns what Run returned.
 func (r *Rig) Worker(id string) (stop func() error) {
 	r.t.Helper()
-	w, err := app.New(r.config(id), app.Deps{
+	w, err := app.New(r.Config(id), app.Deps{
 		Logger:  slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelInfo})).With("worker", id),
 		Version: "test",
 	})

@@ -52,6 +52,14 @@ func (d *delivery) Attempt() int             { return d.attempt }
 func (d *delivery) Doubt() bool              { return d.doubt }
 func (d *delivery) Ack()                     { d.set.settle(d, ackAck) }
 
+// Replay implements dispatcher.Delivery.
+func (d *delivery) Replay() dispatcher.Replay {
+	if len(d.msg.Header[headerReplay]) == 0 {
+		return dispatcher.Replay{}
+	}
+	return readReplay(d.msg.Header)
+}
+
 // HandBack implements dispatcher.Delivery. A delayed one holds its place among
 // the consumer's pending deliveries meanwhile.
 func (d *delivery) HandBack(after time.Duration) {
@@ -62,9 +70,14 @@ func (d *delivery) HandBack(after time.Duration) {
 	d.set.settle(d, answer)
 }
 
-// readRetry takes attempt and doubt from the headers of a due retry. Only
-// those are believed: on a job stream the headers are the producer's.
+// readRetry takes attempt and doubt from the headers of a due retry. On a job
+// stream the headers are the producer's: only doubt is believed there, and
+// that of a replay.
 func (d *delivery) readRetry() {
+	if !d.from.retries {
+		d.doubt = len(d.msg.Header[headerReplay]) > 0 && d.msg.Header.Get(headerDoubt) == "true"
+		return
+	}
 	if n, err := strconv.Atoi(d.msg.Header.Get(headerAttempt)); err == nil && n > 1 {
 		d.attempt = n
 	}

@@ -22,18 +22,6 @@ var (
 	_ dispatcher.Morgue    = (*Client)(nil)
 )
 
-// Headers of a dead letter.
-const (
-	headerReason    = "Shortwire-Reason"
-	headerCode      = "Shortwire-Code"
-	headerAttempts  = "Shortwire-Attempts"
-	headerJobID     = "Shortwire-Job-Id"
-	headerSubject   = "Shortwire-Subject"   // where the job was published
-	headerStatus    = "Shortwire-Status"    // command_status, 0x%08X
-	headerTime      = "Shortwire-Time"      // RFC 3339
-	headerTruncated = "Shortwire-Truncated" // original size in octets: the job left no room for these headers
-)
-
 // Headers of a schedule (nats-server 2.12, ADR-51). When it fires, the server
 // stores the message under the target without them and without Nats-Msg-Id,
 // and removes the schedule.
@@ -44,9 +32,6 @@ const (
 
 // usualResult is room for most results, in octets; longer ones grow.
 const usualResult = 1024
-
-// maxReason bounds Shortwire-Reason, in octets.
-const maxReason = 1024
 
 // Publish implements dispatcher.Publisher. It looks at ctx ten times a
 // second.
@@ -140,37 +125,6 @@ func (c *Client) Schedule(ctx context.Context, r dispatcher.Retry) error {
 	return nil
 }
 
-// Bury implements dispatcher.Morgue. A job that leaves no room for the
-// headers under the server's max_payload is cut and marked as such.
-func (c *Client) Bury(ctx context.Context, d dispatcher.DeadLetter) error {
-	origin := d.Of.Origin()
-	h := userHeaders(d.Of)
-	h[headerMsgID] = []string{deadID(d.Of)}
-	h[headerReason] = []string{truncate(d.Reason, maxReason)}
-	h[headerCode] = []string{string(d.Code)}
-	h[headerAttempts] = []string{strconv.Itoa(d.Of.Attempt())}
-	h[headerSubject] = []string{c.jobSubject(d.Of)}
-	h[headerTime] = []string{time.Now().UTC().Format(time.RFC3339Nano)}
-	if d.JobID != "" {
-		h[headerJobID] = []string{d.JobID}
-	}
-	if d.Status != 0 {
-		h[headerStatus] = []string{fmt.Sprintf("0x%08X", d.Status)}
-	}
-	msg := &nats.Msg{Subject: c.subjects.Dead(origin.Route), Header: h, Data: d.Of.Data()}
-	err := c.pub.durable(ctx, msg)
-	if errors.Is(err, ErrTooLarge) {
-		h[headerTruncated] = []string{strconv.Itoa(len(msg.Data))}
-		const room = 128 // for the framing of the headers
-		msg.Data = msg.Data[:max(0, min(len(msg.Data), int(c.out.MaxPayload())-headerOctets(h)-room))]
-		err = c.pub.durable(ctx, msg)
-	}
-	if err != nil {
-		return fmt.Errorf("bury job: %w", err)
-	}
-	return nil
-}
-
 // PublishJob publishes a job as a producer does, once its id is the
 // Nats-Msg-Id. duplicate says that the stream had a message of that id within
 // its dedup window and dropped this one; it is false when the answer to an
@@ -179,7 +133,11 @@ func (c *Client) Bury(ctx context.Context, d dispatcher.DeadLetter) error {
 // is ErrStreamFull when the producer's share of the lane, or the stream, is
 // full, and ErrNoStream when route or lane are unknown to the server.
 func (c *Client) PublishJob(ctx context.Context, origin sms.Origin, job []byte, id string) (duplicate bool, err error) {
-	msg := &nats.Msg{Subject: c.subjects.Jobs(origin), Header: nats.Header{headerMsgID: {id}}, Data: job}
+	return c.enqueue(ctx, &nats.Msg{Subject: c.subjects.Jobs(origin), Header: nats.Header{headerMsgID: {id}}, Data: job})
+}
+
+// enqueue is PublishJob of a message.
+func (c *Client) enqueue(ctx context.Context, msg *nats.Msg) (duplicate bool, err error) {
 	for first := true; ; first = false {
 		a, err := c.pub.attempt(ctx, msg)
 		switch {
@@ -202,18 +160,30 @@ func (c *Client) PublishJob(ctx context.Context, origin sms.Origin, job []byte, 
 	}
 }
 
-// userHeaders copies what the producer sent along, traceparent among it. The
-// headers of NATS and our own are about one delivery only.
+// userHeaders copies what the producer sent along, traceparent among it, and
+// what a replay knows. Other headers of NATS and our own are about one
+// delivery only.
 func userHeaders(of dispatcher.Delivery) nats.Header {
-	h := make(nats.Header, 10)
-	d, ours := of.(*delivery)
-	if !ours {
-		if v := of.Header("traceparent"); v != "" {
-			h["traceparent"] = []string{v}
+	if d, ours := of.(*delivery); ours {
+		h := producerHeaders(d.msg.Header)
+		for _, k := range []string{headerReplay, headerParts} {
+			if v := d.msg.Header[k]; v != nil {
+				h[k] = v
+			}
 		}
 		return h
 	}
-	for k, v := range d.msg.Header {
+	h := make(nats.Header, 10)
+	if v := of.Header("traceparent"); v != "" {
+		h["traceparent"] = []string{v}
+	}
+	return h
+}
+
+// producerHeaders copies those that are neither of NATS nor our own.
+func producerHeaders(from nats.Header) nats.Header {
+	h := make(nats.Header, 10)
+	for k, v := range from {
 		if !hasPrefixFold(k, "Nats-") && !hasPrefixFold(k, "Shortwire-") {
 			h[k] = v
 		}
@@ -223,43 +193,4 @@ func userHeaders(of dispatcher.Delivery) nats.Header {
 
 func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
-}
-
-// jobSubject is where the job was first published.
-func (c *Client) jobSubject(of dispatcher.Delivery) string {
-	if d, ours := of.(*delivery); ours && !d.from.retries {
-		return d.msg.Subject
-	}
-	return c.subjects.Jobs(of.Origin())
-}
-
-// deadID is the same for every delivery of one stored message, so that a job
-// that was buried and not acked is not buried twice. The time tells messages
-// of a stream from those of its successor with the same name.
-func deadID(of dispatcher.Delivery) string {
-	if d, ours := of.(*delivery); ours {
-		if m, err := d.msg.Metadata(); err == nil {
-			return fmt.Sprintf("%s.%d.%d", m.Stream, m.Sequence.Stream, m.Timestamp.UnixNano())
-		}
-	}
-	return nuid.Next()
-}
-
-// truncate cuts s to at most n octets, between runes.
-func truncate(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "")
-}
-
-// headerOctets is the size of the headers on the wire, less a constant.
-func headerOctets(h nats.Header) int {
-	n := 0
-	for k, vs := range h {
-		for _, v := range vs {
-			n += len(k) + len(v) + len(": \r\n")
-		}
-	}
-	return n
 }

@@ -307,9 +307,7 @@ func (p *puller) receive(msg *nats.Msg) {
 	if d.origin, err = p.client.subjects.ParseOrigin(msg.Subject); err != nil {
 		d.origin = sms.Origin{Route: p.route, Lane: p.lane} // dispatch refuses it
 	}
-	if p.retries {
-		d.readRetry()
-	}
+	d.readRetry()
 	p.set.add(d, now)
 	p.ready <- d // never blocks: its capacity is the sum of the limits
 }

@@ -123,7 +123,14 @@ func TestADeadLetterKeepsTheOriginalBytesAndSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := k.next(t)
-	letter := dispatcher.DeadLetter{Of: d, JobID: "a", Code: sms.CodeRejected, Reason: "line one\r\nline two", Status: 0x0B}
+	letter := dispatcher.DeadLetter{
+		Of:  d,
+		Ref: sms.JobRef{JobID: "a", Attempt: 3, Replay: 1, Doubt: true},
+		Outcome: &sms.Result{
+			Kind: sms.KindFailed, Code: sms.CodeRejected, Reason: "line one\r\nline two", Status: 0x0B, StatusName: "ESME_RINVDSTADR",
+			Parts: []sms.Part{{Number: 2, MessageID: "é\r\n\"", RawMessageID: "x"}},
+		},
+	}
 	for range 2 { // a job that was buried and not acked is not buried twice
 		if err := c.Bury(t.Context(), letter); err != nil {
 			t.Fatal(err)
@@ -140,9 +147,13 @@ func TestADeadLetterKeepsTheOriginalBytesAndSaysWhy(t *testing.T) {
 	if got.Header.Get("X-Custom") != "kept" || time.Since(got.Time) > time.Minute {
 		t.Errorf("headers %v", got.Header)
 	}
-	got.Header, got.Time = nil, time.Time{}
+	got.Header, got.Time, got.Stored = nil, time.Time{}, time.Time{}
 	got.Reason = strings.Join(strings.Fields(got.Reason), " ")
-	want := &Dead{Seq: 1, Subject: "sms.jobs.acme.normal.shop", JobID: "a", Code: sms.CodeRejected, Reason: "line one line two", Attempts: 1, Status: 0x0B, Data: body}
+	want := &Dead{
+		Seq: 1, Route: "acme", Subject: "sms.jobs.acme.normal.shop", JobID: "a", Code: sms.CodeRejected, Kind: sms.KindFailed,
+		Reason: "line one line two", Attempts: 3, Replay: 1, Doubt: true, Status: 0x0B, StatusName: "ESME_RINVDSTADR",
+		Parts: []sms.Part{{Number: 2, MessageID: "é\r\n\"", RawMessageID: "x"}}, Data: body,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -160,7 +171,7 @@ func TestAJobAsLargeAsTheServerAllowsCanBeBuried(t *testing.T) {
 	if err := c.Schedule(t.Context(), dispatcher.Retry{At: time.Now(), JobID: "a", Attempt: 2, Of: d}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("Schedule: %v", err)
 	}
-	if err := c.Bury(t.Context(), dispatcher.DeadLetter{Of: d, Code: sms.CodeInvalid, Reason: "too large"}); err != nil {
+	if err := c.Bury(t.Context(), dispatcher.DeadLetter{Of: d, Outcome: &sms.Result{Code: sms.CodeInvalid, Reason: "too large"}}); err != nil {
 		t.Fatal(err)
 	}
 	var got *Dead
@@ -171,4 +182,54 @@ func TestAJobAsLargeAsTheServerAllowsCanBeBuried(t *testing.T) {
 		t.Errorf("truncated %d, %d octets kept", got.Truncated, len(got.Data))
 	}
 	d.Ack()
+}
+
+func TestADeadLetterIsReplayedOnceAndRemoved(t *testing.T) {
+	t.Parallel()
+	c := setUp(t, dial(t, startServer(t).url()))
+	k := consume(t, c, 10)
+	publishJobs(t, c, 2)
+	for range 2 {
+		d := k.next(t)
+		letter := dispatcher.DeadLetter{
+			Of: d, Ref: sms.JobRef{JobID: "a", Attempt: 5, Replay: 3, Doubt: true},
+			Outcome: &sms.Result{
+				Kind: sms.KindFailed, Code: sms.CodeTemporary, Reason: "busy", Parts: []sms.Part{{Number: 2, MessageID: "B7"}},
+			},
+		}
+		if err := c.Bury(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+		d.Ack()
+	}
+	var letters []*Dead
+	if err := c.DeadLetters(t.Context(), "other", func(d *Dead) bool { letters = append(letters, d); return true }); err != nil || len(letters) > 0 {
+		t.Fatalf("of another route: %v, %v", letters, err)
+	}
+	if err := c.DeadLetters(t.Context(), "acme", func(d *Dead) bool { letters = append(letters, d); return true }); err != nil || len(letters) != 2 {
+		t.Fatalf("%v, %v", letters, err)
+	}
+	for range 2 { // the second finds it gone
+		if err := c.Replay(t.Context(), letters[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := k.next(t)
+	want := dispatcher.Replay{Number: 4, Parts: []sms.Part{{Number: 2, MessageID: "B7"}}}
+	if diff := cmp.Diff(want, d.Replay()); diff != "" || d.Attempt() != 1 || !d.Doubt() {
+		t.Errorf("attempt %d, doubt %t, replay (-want +got):\n%s", d.Attempt(), d.Doubt(), diff)
+	}
+	if err := c.Schedule(t.Context(), dispatcher.Retry{At: time.Now(), JobID: "a", Attempt: 2, Of: d}); err != nil {
+		t.Fatal(err)
+	}
+	d.Ack()
+	d = k.next(t)
+	if diff := cmp.Diff(want, d.Replay()); diff != "" || d.Attempt() != 2 || d.Doubt() {
+		t.Errorf("attempt %d, doubt %t, replay (-want +got):\n%s", d.Attempt(), d.Doubt(), diff)
+	}
+	d.Ack()
+	eventually(t, "one copy was stored", func() bool { return streamLen(t, c, "SMS_JOBS_ACME") == 0 })
+	if n := streamLen(t, c, "SMS_DEAD"); n != 1 {
+		t.Errorf("%d dead letters are left, want 1", n)
+	}
 }

@@ -73,7 +73,11 @@ func (c *Client) dispatch(ctx context.Context, ready <-chan *delivery, handle fu
 // told its outcome.
 func (c *Client) refuse(ctx context.Context, d *delivery) {
 	err := c.Bury(ctx, dispatcher.DeadLetter{
-		Of: d, Code: sms.CodeInvalid, Reason: "the subject must end in <route>.<lane>.<producer>, a producer is 1..32 of A-Z a-z 0-9 _ -",
+		Of: d,
+		Outcome: &sms.Result{
+			Kind: sms.KindFailed, Code: sms.CodeInvalid,
+			Reason: "the subject must end in <route>.<lane>.<producer>, a producer is 1..32 of A-Z a-z 0-9 _ -",
+		},
 	})
 	if err != nil {
 		d.HandBack(0)

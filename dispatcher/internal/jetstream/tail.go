@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -39,48 +38,6 @@ func (c *Client) Tail(ctx context.Context, f Filter, fn func(*sms.Result) bool) 
 		}
 		return f.JobID != "" && r.JobID != f.JobID || fn(&r)
 	})
-}
-
-// Dead is a job that could not be handled, as it was buried.
-type Dead struct {
-	Seq       uint64 // in SMS_DEAD
-	Subject   string // where the job was published
-	JobID     string // empty when the job does not name itself
-	Code      sms.Code
-	Reason    string
-	Attempts  int
-	Status    uint32 // last command_status, 0 when none
-	Time      time.Time
-	Truncated int         // original size in octets when Data is cut, else 0
-	Header    nats.Header // all of it, the producer's own included
-	Data      []byte      // the original bytes
-}
-
-// TailDead calls fn for each dead letter of a route, or of any when route is
-// empty. Since and the ends are those of Tail.
-func (c *Client) TailDead(ctx context.Context, route string, since time.Time, fn func(*Dead) bool) error {
-	return c.tail(ctx, c.subjects.StreamDead(), c.subjects.DeadFilter(route), since, func(msg natsjs.Msg) bool {
-		return fn(readDead(msg))
-	})
-}
-
-func readDead(msg natsjs.Msg) *Dead {
-	h := msg.Headers()
-	d := &Dead{
-		Subject: h.Get(headerSubject), JobID: h.Get(headerJobID),
-		Code: sms.Code(h.Get(headerCode)), Reason: h.Get(headerReason),
-		Header: h, Data: msg.Data(),
-	}
-	d.Attempts, _ = strconv.Atoi(h.Get(headerAttempts))
-	d.Truncated, _ = strconv.Atoi(h.Get(headerTruncated))
-	if status, err := strconv.ParseUint(h.Get(headerStatus), 0, 32); err == nil {
-		d.Status = uint32(status)
-	}
-	d.Time, _ = time.Parse(time.RFC3339Nano, h.Get(headerTime))
-	if m, err := msg.Metadata(); err == nil {
-		d.Seq = m.Sequence.Stream
-	}
-	return d
 }
 
 // tail follows a stream through an ordered consumer. nats.go gives up on one
