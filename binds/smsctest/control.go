@@ -248,26 +248,34 @@ type MO struct {
 	// in TLVs.
 	ShortMessage []byte
 	TLVs         []TLV
+	DataSM       bool // data_sm, with ShortMessage as its message_payload
 }
 
-// DeliverMO sends a deliver_sm over a receiving bind of the account, now or
+// DeliverMO sends a deliver_sm or data_sm over a receiving bind of the account, now or
 // when there is one; it is repeated like a receipt until it is settled. With
 // an ESMClass of 0x04 it is a receipt that nobody asked for.
 func (s *SMSC) DeliverMO(mo MO) {
-	sm := mo.ShortMessage[:min(len(mo.ShortMessage), 254)]
 	b := []byte{0, 1, 1} // service_type, international, ISDN
 	b = AppendCString(b, mo.Source)
 	b = append(b, 1, 1)
 	b = AppendCString(b, mo.Destination)
-	b = append(b, mo.ESMClass, 0, 0, 0, 0, 0, 0, mo.DataCoding, 0, byte(len(sm)))
-	b = append(b, sm...)
+	command := DeliverSM
+	if mo.DataSM {
+		command = DataSM
+		b = append(b, mo.ESMClass, 0, mo.DataCoding)
+		b = AppendTLV(b, TagMessagePayload, mo.ShortMessage)
+	} else {
+		sm := mo.ShortMessage[:min(len(mo.ShortMessage), 254)]
+		b = append(b, mo.ESMClass, 0, 0, 0, 0, 0, 0, mo.DataCoding, 0, byte(len(sm)))
+		b = append(b, sm...)
+	}
 	for _, t := range mo.TLVs {
 		b = AppendTLV(b, t.Tag, t.Value)
 	}
 	d := &delivery{
 		rec:       Delivery{Kind: KindMO, SystemID: mo.SystemID, Source: mo.Source, Destination: mo.Destination, Created: time.Now()},
 		acct:      s.account(mo.SystemID),
-		commandID: DeliverSM,
+		commandID: command,
 		body:      b,
 	}
 	s.mu.Lock()

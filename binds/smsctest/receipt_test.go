@@ -265,6 +265,22 @@ func TestMobileOriginatedMessagesWaitForABind(t *testing.T) {
 	})
 }
 
+func TestMobileOriginatedMessagesTravelAsDataSMToo(t *testing.T) {
+	bubble(t, smsctest.Config{}, func(t *testing.T, s *smsctest.SMSC) {
+		c := bound(t, s, smsctest.BindReceiver, "acme")
+		s.DeliverMO(smsctest.MO{SystemID: "acme", Source: "447700900123", ESMClass: 0x40, ShortMessage: []byte("STOP"), DataSM: true})
+		d := c.recvDeliver()
+		if d.commandID != smsctest.DataSM || d.source != "447700900123" || d.esm != 0x40 || string(d.tlvs[smsctest.TagMessagePayload]) != "STOP" {
+			t.Errorf("%+v", d)
+		}
+		c.ack(d, 0)
+		synctest.Wait()
+		if m := s.MOs(); len(m) != 1 || m[0].Outcome != smsctest.Acked {
+			t.Errorf("%+v", m)
+		}
+	})
+}
+
 func TestStatesAreRead(t *testing.T) {
 	t.Parallel()
 	got, err := smsctest.ParseStates("DELIVRD=90, UNDELIV=8,EXPIRED=2")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -84,6 +85,12 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 	for _, r := range s.Routes {
 		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%s\t%s\n", r.Name, r.Receipts.Matched, r.Receipts.Parked, r.Receipts.Unmatched,
 			share(r.Receipts.MatchRate), codes(r))
+	}
+	if slices.ContainsFunc(s.Routes, func(r app.RouteStatus) bool { return r.Inbound != app.InboundStatus{} }) {
+		fmt.Fprintln(tw, "\nINBOUND\tPUBLISHED\tINCOMPLETE\tREPEATS")
+		for _, r := range s.Routes {
+			fmt.Fprintf(tw, "%s\t%d\t%d\t%d\n", r.Name, r.Inbound.Published, r.Inbound.Incomplete, r.Inbound.Repeats)
+		}
 	}
 	fmt.Fprintln(tw, "\nBIND\tSTATE\tFOR\tENDPOINT\tIN FLIGHT\tLAST ERROR")
 	for _, r := range s.Routes {

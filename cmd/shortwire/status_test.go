@@ -12,7 +12,7 @@ func TestStatusShowsHowManyReceiptsMatchAndWhatToDoAboutTheOthers(t *testing.T) 
 	t.Parallel()
 	rate := 0.9996
 	s := &app.Status{Worker: "w1", Routes: []app.RouteStatus{
-		{Name: "acme", Receipts: app.ReceiptStatus{Matched: 2499, Unmatched: 1, MatchRate: &rate}},
+		{Name: "acme", Receipts: app.ReceiptStatus{Matched: 2499, Unmatched: 1, MatchRate: &rate}, Inbound: app.InboundStatus{Published: 30, Incomplete: 2, Repeats: 1}},
 		{Name: "other", Receipts: app.ReceiptStatus{Unmatched: 7, Hint: "set something"}},
 	}}
 	var b strings.Builder
@@ -22,6 +22,7 @@ func TestStatusShowsHowManyReceiptsMatchAndWhatToDoAboutTheOthers(t *testing.T) 
 	for _, want := range []string{
 		"\nroute other: receipts do not find their jobs: set something\n",
 		"\nacme      2499     0       1          99.9%       -\n",
+		"\nacme     30         2           1\nother    0          0           0\n",
 		"\nother     0        0       7          -           -\n",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -90,6 +90,7 @@ type RouteConfig struct {
 	Receipt          sms.ReceiptMode    `yaml:"receipt"`           // final, failure, all or none: for jobs that do not say. Default final
 	MessageID        MessageIDConfig    `yaml:"message_id"`        // how ids of responses and receipts become the same
 	Receipts         ReceiptsConfig     `yaml:"receipts"`          // how the SMSC writes receipts
+	Inbound          InboundConfig      `yaml:"inbound"`           // messages from handsets
 	Concat           string             `yaml:"concat"`            // how parts of long texts are held together: udh8, udh16, sar or payload. Default udh8
 	Message          MessageConfig      `yaml:"message"`           // how the SMSC wants messages made
 	NumberFormat     NumberFormatConfig `yaml:"number_format"`     // how the SMSC wants numbers written

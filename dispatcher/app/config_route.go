@@ -37,6 +37,7 @@ func (c *checker) route(path string, r *RouteConfig) {
 	c.bind(path, r)
 	c.message(path, r)
 	c.receipts(path, r)
+	c.inbound(path+".inbound", &r.Inbound)
 	c.status(path, r)
 
 	oneOf(c, path+".receipt", r.Receipt, sms.ReceiptFinal, sms.ReceiptFailure, sms.ReceiptAll, sms.ReceiptNone)

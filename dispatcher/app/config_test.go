@@ -144,6 +144,7 @@ func TestOneLineOfARouteCanBeWrong(t *testing.T) {
 		{"receipts: {stat: {'0': OK}}", "receipts.stat.0: must be one of SCHEDULED, ENROUTE, DELIVERED"},
 		{"receipts: {stat: {ok: DELIVERED, OK: EXPIRED}}", "receipts.stat.ok: stands here for the second time; case does not tell them apart"},
 		{"receipts: {final: [DELIVERED]}", "receipts.final: must be one of ACCEPTED, UNKNOWN"},
+		{"inbound: {join_timeout: 10ms}", "inbound.join_timeout: must be 1s..24h, is 10ms"},
 		{"ledger_ttl: 5m", "ledger_ttl: must exceed response_timeout + retry.max (6m), is 5m"},
 		{"parking_time: 2h\n    correlation_ttl: 1h", "parking_time: must not exceed correlation_ttl (1h), is 2h"},
 		{"retry: {initial: 10s, max: 1s}", "retry.max: must be 10s..24h, is 1s"},

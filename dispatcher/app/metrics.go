@@ -14,11 +14,11 @@ import (
 // instruments are read from Status when somebody asks: counting costs the hot
 // path nothing beyond its own atomic counters.
 type instruments struct {
-	outcomes, codes, retries, dead, receipts metric.Int64ObservableCounter
-	entered                                  metric.Int64ObservableCounter
-	limitedFor                               metric.Float64ObservableCounter
-	matchRate                                metric.Float64ObservableGauge
-	limit, waiting, bound, inFlight, window  metric.Int64ObservableGauge
+	outcomes, codes, retries, dead, receipts, inbound metric.Int64ObservableCounter
+	entered                                           metric.Int64ObservableCounter
+	limitedFor                                        metric.Float64ObservableCounter
+	matchRate                                         metric.Float64ObservableGauge
+	limit, waiting, bound, inFlight, window           metric.Int64ObservableGauge
 }
 
 func observe(m *admin.Metrics, status func() Status) error {
@@ -40,6 +40,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 	ins.retries = counter("shortwire.retries", "attempts scheduled")
 	ins.dead = counter("shortwire.dead_letters", "jobs buried")
 	ins.receipts = counter("shortwire.receipts", "delivery receipts, by what became of them")
+	ins.inbound = counter("shortwire.inbound", "messages from handsets, by what became of them")
 	ins.entered = counter("shortwire.binds.transitions", "states that binds have entered, by state")
 	ins.limit = gauge("shortwire.route.limit", "1 for what limits the route now, by limit")
 	ins.waiting = gauge("shortwire.waiting", "jobs in hand waiting for their turn, by lane")
@@ -61,7 +62,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 			ins.read(o, &s.Routes[i])
 		}
 		return nil
-	}, ins.entered, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.receipts, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
+	}, ins.entered, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.receipts, ins.inbound, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
 	return err
 }
 
@@ -92,6 +93,9 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 	o.ObserveInt64(ins.receipts, r.Receipts.Matched, with("end", "matched"))
 	o.ObserveInt64(ins.receipts, r.Receipts.Parked, with("end", "parked"))
 	o.ObserveInt64(ins.receipts, r.Receipts.Unmatched, with("end", "unmatched"))
+	o.ObserveInt64(ins.inbound, r.Inbound.Published-r.Inbound.Incomplete, with("end", "whole"))
+	o.ObserveInt64(ins.inbound, r.Inbound.Incomplete, with("end", "incomplete"))
+	o.ObserveInt64(ins.inbound, r.Inbound.Repeats, with("end", "repeat"))
 	if r.Receipts.MatchRate != nil {
 		o.ObserveFloat64(ins.matchRate, *r.Receipts.MatchRate, metric.WithAttributes(route))
 	}

@@ -183,6 +183,7 @@ func (c *RouteConfig) desk() receipts.Route {
 		CorrelationTTL: c.CorrelationTTL,
 		LedgerTTL:      c.LedgerTTL,
 		ParkingTTL:     c.ParkingTime,
+		JoinTimeout:    c.Inbound.joinTimeout(),
 	}
 }
 

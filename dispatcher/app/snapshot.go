@@ -58,6 +58,7 @@ func (r *route) status(p *parts) RouteStatus {
 		Retries:     d.Retries,
 		DeadLetters: d.DeadLetters,
 		Receipts:    receiptStatus(stats, p.desk.Matching(r.cfg.Name)),
+		Inbound:     inboundStatus(stats),
 		Traced:      r.tracer.Watched(),
 	}
 	if d.Paused != nil {

@@ -49,6 +49,7 @@ type RouteStatus struct {
 	Retries     int64                   `json:"retries"`          // attempts scheduled
 	DeadLetters int64                   `json:"dead_letters"`     // jobs buried
 	Receipts    ReceiptStatus           `json:"receipts"`         //
+	Inbound     InboundStatus           `json:"inbound"`          //
 	Traced      bool                    `json:"traced"`           // somebody watches its PDUs
 	Paused      *PauseStatus            `json:"paused,omitempty"` // while the SMSC refuses the account
 }
