@@ -14,7 +14,9 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
-// sessionDrain bounds the wait for open messages when a session has to be given up.
+// sessionDrain bounds the wait for open messages when a session has to be
+// given up. One that is given up of our own accord waits for all of them: each
+// that is left behind would be in doubt.
 const sessionDrain = 5 * time.Second
 
 // bind is one supervised bind. All but the fields under mu and the atomics
@@ -195,6 +197,10 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 	b.enter(StateBound, nil)
 	b.moved()
 	if b.kind != smpp.Receiver {
+		select {
+		case <-b.fatal: // of the last session; it would keep this one's out
+		default:
+		}
 		b.session.Store(s)
 		b.pool.notify()
 	}
@@ -228,7 +234,7 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 			if b.pool.heldFor(b.unit) == 0 {
 				continue // that was long ago
 			}
-			b.drain(work, s, sessionDrain, errHeld)
+			b.drain(work, s, b.pool.cfg.ResponseTimeout+sessionDrain, errHeld)
 			<-ended
 			err, done = errHeld, true
 		case <-returns.C:
@@ -238,7 +244,7 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 				returns.Reset(b.route.patience())
 				continue
 			}
-			b.drain(work, s, sessionDrain, errReturning)
+			b.drain(work, s, b.pool.cfg.ResponseTimeout+sessionDrain, errReturning)
 			<-ended
 			err, done = errReturning, true
 		}
@@ -264,7 +270,11 @@ func (b *bind) drain(work context.Context, s *smpp.Session, limit time.Duration,
 
 // sessionRefused hears of a status that says the session cannot submit.
 func (b *bind) sessionRefused(s *smpp.Session, err error) {
-	b.session.CompareAndSwap(s, nil) // at once, so that what was refused goes elsewhere
+	// At once, so that what was refused goes elsewhere. Only the first refusal
+	// counts, and none of a session that is ending anyway.
+	if !b.session.CompareAndSwap(s, nil) {
+		return
+	}
 	select {
 	case b.fatal <- sessionFault{s, err}:
 	default: // one is enough

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
 // network dials simulated endpoints, of which some are down.
@@ -128,6 +130,35 @@ func TestAnEndpointThatKeepsFailingIsReturnedToLessAndLess(t *testing.T) {
 		synctest.Wait()
 		if atA < 10 || atA > 36 {
 			t.Errorf("connected to the failing endpoint %d times within five hours", atA)
+		}
+	})
+}
+
+func TestAReturnToThePreferredEndpointWaitsForSlowAnswers(t *testing.T) {
+	n := &network{dialled: map[string]int{}}
+	sim := smsctest.Config{Latency: 50 * time.Second}
+	cfg := Config{Endpoints: []string{"a:1", "b:1"}, ReturnAfter: time.Minute}
+	bubble(t, sim, cfg, Deps{Dial: n.dial}, func(t *testing.T, r *rig) {
+		n.set(r.smsc, "a:1")
+		time.Sleep(10 * time.Second)
+		n.set(r.smsc)
+		for {
+			synctest.Wait()
+			res, _ := r.TryReserve(1)
+			if res == nil {
+				t.Fatal("no bind")
+			}
+			done := make(chan []sms.Code, 1)
+			go func() {
+				done <- codes(slices.Collect(exchange(t.Context(), res, sms.JobRef{}, parts(1, "447700900123"))))
+			}()
+			if got := <-done; got[0] != "" {
+				t.Errorf("sent while the bind returned: %s", got[0])
+			}
+			time.Sleep(time.Second)
+			if at := r.at(); len(at) == 1 && at[0] == "a:1" {
+				return
+			}
 		}
 	})
 }

@@ -1,6 +1,9 @@
 package binds
 
 import (
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +60,46 @@ func TestRefusalsAreSummedOverTheSessionsOfABind(t *testing.T) {
 		st := r.Snapshot()[0]
 		if diff := cmp.Diff(want, st.Stats.Refusals); diff != "" || st.State != StateBound {
 			t.Errorf("state %s, refusals (-want +got):\n%s", st.State, diff)
+		}
+	})
+}
+
+// Whoever is told of free slots takes them at once; a message that has begun
+// must have its own all the same, or it ends only with the backlog.
+func TestAMessageOfMorePartsThanSlotsEndsUnderABacklog(t *testing.T) {
+	sim := smsctest.Config{Latency: time.Second}
+	bubble(t, sim, Config{Window: 2}, Deps{}, func(t *testing.T, r *rig) {
+		var others sync.WaitGroup
+		var stop atomic.Bool
+		backlog := func() {
+			for !stop.Load() {
+				res, _ := r.TryReserve(1)
+				if res == nil {
+					return
+				}
+				others.Go(func() {
+					for range exchange(t.Context(), res, sms.JobRef{JobID: "other"}, parts(1, "447700900124")) {
+					}
+				})
+			}
+		}
+		res := r.reserve(t, 6)
+		r.Notify(backlog)
+		backlog()
+		start := time.Now()
+		time.AfterFunc(time.Hour, func() { stop.Store(true) })
+		replies := slices.Collect(exchange(t.Context(), res, sms.JobRef{JobID: "long"}, parts(6, "447700900123")))
+		if diff := cmp.Diff(make([]sms.Code, 6), codes(replies)); diff != "" {
+			t.Errorf("codes (-want +got):\n%s", diff)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("six parts took %s", took)
+		}
+		stop.Store(true)
+		others.Wait()
+		synctest.Wait()
+		if r.free() != 2 {
+			t.Errorf("%d slots free, want 2", r.free())
 		}
 	})
 }

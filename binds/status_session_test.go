@@ -59,3 +59,26 @@ func TestARefusedSessionIsWithdrawnBeforeItsReplyIsGiven(t *testing.T) {
 		t.Error("the session after it is withdrawn too")
 	}
 }
+
+func TestARefusalOfASessionIsHeardThoughOneOfTheLastIsUnread(t *testing.T) {
+	bubble(t, smsctest.Config{}, Config{}, Deps{}, func(t *testing.T, r *rig) {
+		b := r.binds[0]
+		old := b.session.Load()
+		refused := false
+		r.Notify(func() { // before the new session's end is waited for
+			if s := b.session.Load(); s != nil && s != old && !refused {
+				refused = true
+				b.sessionRefused(s, Overrides(nil).Error("submit_sm", smpp.StatusOK+4))
+			}
+		})
+		b.sessionRefused(old, Overrides(nil).Error("submit_sm", 4))
+		b.fatal <- sessionFault{old, nil} // another message of the old one
+		for range 5 {
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+		}
+		if !refused || r.Bound() != 1 {
+			t.Errorf("refused %t, %d binds take messages: %+v", refused, r.Bound(), r.Snapshot()[0])
+		}
+	})
+}

@@ -18,7 +18,7 @@ type window struct {
 	shut    atomic.Bool // no slots are given out any more
 
 	mu      sync.Mutex
-	waiters []chan struct{} // guarded by mu; each is closed once, by whoever removes it
+	waiters []chan struct{} // guarded by mu; closed, with a slot, by whoever removes it, but for the waiter itself
 }
 
 func newWindow(size int, onFree func()) *window {
@@ -51,34 +51,31 @@ func (w *window) tryTake(n int) bool {
 	}
 }
 
-// take waits for one slot until ctx ends or stop is closed.
+// take waits for one slot until ctx ends or stop is closed. Slots that come
+// free go to those who wait here, in turn, before anybody hears of them.
 func (w *window) take(ctx context.Context, stop <-chan struct{}) error {
-	for {
-		if w.tryTake(1) {
-			return nil
-		}
-		turn := make(chan struct{})
-		w.mu.Lock()
-		w.waiters = append(w.waiters, turn)
-		w.mu.Unlock()
-		w.waiting.Add(1)
-		if w.free.Load() > 0 {
-			w.wake(1)
-		}
-		var err error
-		select {
-		case <-turn:
-			continue
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-stop:
-			err = ErrNotBound
-		}
-		if !w.leave(turn) {
-			w.wake(1) // the turn was given while we left: pass it on
-		}
-		return err
+	if w.tryTake(1) {
+		return nil
 	}
+	turn := make(chan struct{})
+	w.mu.Lock()
+	w.waiters = append(w.waiters, turn)
+	w.waiting.Add(1)
+	w.mu.Unlock()
+	w.hand() // what came free before give could know
+	var err error
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-stop:
+		err = ErrNotBound
+	}
+	if !w.leave(turn) {
+		w.give(1) // it came while we left
+	}
+	return err
 }
 
 // resize adds n slots, or takes -n away: those that are out count as soon as
@@ -90,33 +87,59 @@ func (w *window) resize(n int) {
 	w.size.Add(int64(n))
 	w.free.Add(int64(n))
 	if n > 0 && w.waiting.Load() > 0 {
-		w.wake(n)
+		w.hand()
 	}
 }
 
 // give puts n slots back.
 func (w *window) give(n int) {
-	w.free.Add(int64(n))
 	if w.waiting.Load() > 0 {
-		w.wake(n)
+		n = w.pass(n)
+	}
+	w.free.Add(int64(n))
+	if w.waiting.Load() > 0 { // since we looked
+		w.hand()
 	}
 	if w.starved.Load() && w.starved.CompareAndSwap(true, false) && w.onFree != nil {
 		w.onFree()
 	}
 }
 
-// wake gives the n longest waiters another try.
-func (w *window) wake(n int) {
+// pass gives n slots to the longest waiters without setting them free, where
+// whoever is quicker would take them, and returns how many are left.
+func (w *window) pass(n int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for ; n > 0 && len(w.waiters) > 0; n-- {
-		close(w.waiters[0])
-		w.waiters = w.waiters[1:]
-		w.waiting.Add(-1)
+	for n > 0 && len(w.waiters) > 0 && w.free.Load() >= 0 { // below, the window was narrowed
+		w.turnLocked()
+		n--
+	}
+	return n
+}
+
+// hand gives free slots to those who wait.
+func (w *window) hand() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.waiters) > 0 {
+		free := w.free.Load()
+		if free <= 0 {
+			return
+		}
+		if w.free.CompareAndSwap(free, free-1) {
+			w.turnLocked()
+		}
 	}
 }
 
-// leave removes a waiter; false means that its turn has come.
+// turnLocked lets the longest waiter have a slot. Called with mu held.
+func (w *window) turnLocked() {
+	close(w.waiters[0])
+	w.waiters = w.waiters[1:]
+	w.waiting.Add(-1)
+}
+
+// leave removes a waiter; false means that it has its slot.
 func (w *window) leave(turn chan struct{}) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
