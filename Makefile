@@ -39,8 +39,8 @@ bench: ## end-to-end benchmark beside the floor program (needs redis-server)
 crash: ## kill a worker with SIGKILL at every step of a job and of a receipt: the whole crash table
 	$(GO) test -tags failpoints -count=1 ./bench/crash
 
-chaos: ## kill workers, restart NATS, stop Redis under 100,000 jobs (needs redis-server)
-	$(GO) run ./bench/chaos -seed $(SEED) $(ARGS)
+chaos: ## kill workers, restart NATS, stop Redis under 100,000 jobs; DURATION=60s: at random all the time (needs redis-server)
+	$(GO) run ./bench/chaos -seed $(SEED) $(if $(DURATION),-random -duration $(DURATION)) $(ARGS)
 
 interop: ## against a third-party SMSC, npm's smpp package (needs Node.js)
 	cd binds/interop/node && npm ci --no-audit --no-fund

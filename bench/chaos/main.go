@@ -4,6 +4,12 @@
 // and a Redis that stops for five seconds.
 //
 //	go run ./bench/chaos [--jobs 100000] [--seed N] [--duration 20s] [--json]
+//	go run ./bench/chaos --random [--seed N] [--duration 60s]
+//
+// With --random three workers are killed and started again, connections to the
+// SMSC are cut or fall silent within a PDU, the NATS server gets SIGKILL, and
+// Redis is killed, stalled or, with every third seed, restarted empty: all the
+// time, overlapping, by a schedule that the seed decides and that is printed.
 //
 // The seed decides the mix of jobs, the moments of the faults, which worker is
 // killed, whether NATS gets SIGTERM or SIGKILL, and whether Redis is frozen (SIGSTOP)
@@ -37,6 +43,7 @@ import (
 
 type options struct {
 	jobs     int
+	random   bool
 	seed     uint64
 	duration time.Duration
 	stall    time.Duration
@@ -79,6 +86,7 @@ func parse(args []string) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	fs.IntVar(&o.jobs, "jobs", 100_000, "jobs to publish")
+	fs.BoolVar(&o.random, "random", false, "faults at random all the time, instead of one of each kind")
 	fs.Uint64Var(&o.seed, "seed", 0, "scenario; 0 takes any")
 	fs.DurationVar(&o.duration, "duration", 20*time.Second, "time over which the jobs are published")
 	fs.DurationVar(&o.stall, "stall", 90*time.Second, "judge when nothing has come for so long; longer than a dead worker's jobs take to come back")
@@ -89,6 +97,9 @@ func parse(args []string) (options, error) {
 	}
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if o.random && o.duration < 10*time.Second {
+		return o, errors.New("--random needs a --duration of at least 10s")
 	}
 	if o.jobs < 100 || o.duration < time.Second {
 		return o, errors.New("--jobs must be at least 100 and --duration at least 1s")
@@ -139,7 +150,12 @@ func torment(ctx context.Context, o options) (_ *judge.Verdict, err error) {
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	s := &scene{o: o, plan: newPlan(o.seed), bin: bin, rig: r}
-	progress("seed %d: %s", o.seed, s.plan)
+	if o.random {
+		s.storm = newStorm(o.seed, o.duration)
+		progress("seed %d over %s:%s", o.seed, o.duration, s.storm)
+	} else {
+		progress("seed %d: %s", o.seed, s.plan)
+	}
 	v, err := s.play(ctx)
 	if err != nil || v.Broken() > 0 {
 		r.Keep()

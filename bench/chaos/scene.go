@@ -19,19 +19,29 @@ import (
 	"github.com/shortwire-sms/shortwire/bench/internal/rig"
 )
 
+const (
+	parkingTime = 10 * time.Second
+	// mayBeParked is how long a receipt may be parked: until it is due and a
+	// sweep, every 5 s give or take a half, has published it, with time to do so.
+	mayBeParked = parkingTime + 20*time.Second
+)
+
 // scene is a running scenario.
 type scene struct {
-	o    options
-	plan plan
-	bin  *rig.Binaries
-	rig  *rig.Rig
+	o     options
+	plan  plan
+	storm storm // with --random
+	bin   *rig.Binaries
+	rig   *rig.Rig
 
 	nats    *rig.Server
 	redis   *rig.Server
 	smsc    *rig.SMSC
+	relay   *rig.Relay // between workers and smsc; nil without --random
 	record  string
 	workers []*rig.Proc // alive; owned by the goroutine of the faults until it is joined
 	started int         // workers so far
+	emptied []time.Time // when Redis was back empty; owned likewise
 	js      jetstream.JetStream
 
 	published atomic.Int64
@@ -49,6 +59,9 @@ func (s *scene) play(ctx context.Context) (*judge.Verdict, error) {
 	if err := s.start(ctx); err != nil {
 		return nil, err
 	}
+	if s.relay != nil {
+		defer s.relay.Close()
+	}
 	nc, js, err := load.Connect(s.nats.URL("nats"))
 	if err != nil {
 		return nil, err
@@ -58,7 +71,12 @@ func (s *scene) play(ctx context.Context) (*judge.Verdict, error) {
 
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.publish(gctx) })
-	g.Go(func() error { return s.faults(gctx) })
+	g.Go(func() error {
+		if s.o.random {
+			return s.rage(gctx)
+		}
+		return s.faults(gctx)
+	})
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
@@ -86,6 +104,13 @@ func (s *scene) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	workers := 2
+	if s.o.random {
+		workers = stormWorkers
+		if s.relay, err = rig.StartRelay(s.smsc.Addr); err != nil {
+			return err
+		}
+	}
 	config, err := s.config("setup")
 	if err != nil {
 		return err
@@ -93,7 +118,7 @@ func (s *scene) start(ctx context.Context) (err error) {
 	if err := load.Setup(ctx, s.bin.Shortwire, config); err != nil {
 		return err
 	}
-	for range 2 {
+	for range workers {
 		w, err := s.worker()
 		if err != nil {
 			return err
@@ -109,10 +134,14 @@ func (s *scene) config(id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	smsc := s.smsc.Addr
+	if s.relay != nil {
+		smsc = s.relay.Addr
+	}
 	return load.Worker{
-		ID: id, NATS: s.nats.URL("nats"), Redis: s.redis.URL("redis") + "/0", SMSC: s.smsc.Addr,
+		ID: id, NATS: s.nats.URL("nats"), Redis: s.redis.URL("redis") + "/0", SMSC: smsc,
 		Admin: "127.0.0.1:" + strconv.Itoa(port), Binds: 2, Window: 200,
-		ResponseTimeout: 5 * time.Second, ParkingTime: 10 * time.Second,
+		ResponseTimeout: 5 * time.Second, ParkingTime: parkingTime,
 	}.Write(s.rig.Dir())
 }
 
@@ -232,6 +261,10 @@ func (s *scene) settle(ctx context.Context) error {
 	defer tick.Stop()
 	var before state
 	moved := time.Now()
+	stall := s.o.stall
+	if s.storm.forgetful { // receipts will be missing, and no dead worker's jobs are waited for
+		stall = min(stall, mayBeParked)
+	}
 	for {
 		now, err := s.look(ctx)
 		if err != nil {
@@ -244,8 +277,8 @@ func (s *scene) settle(ctx context.Context) error {
 			before, moved = now, time.Now()
 		}
 		progress("%s", now)
-		if time.Since(moved) > s.o.stall {
-			progress("nothing has come for %s", s.o.stall)
+		if time.Since(moved) > stall {
+			progress("nothing has come for %s", stall)
 			for _, w := range s.workers {
 				progress("%s", w.Tail(10))
 			}
@@ -332,6 +365,7 @@ func (s *scene) verdict(ctx context.Context) (*judge.Verdict, error) {
 		return nil, fmt.Errorf("open the simulator's record: %w", err)
 	}
 	defer f.Close()
+	s.judge.Forgetful(mayBeParked, s.emptied...)
 	if err := s.judge.ReadRecord(f); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ package judge
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 )
 
 // Job is a job that was published.
@@ -33,6 +35,8 @@ type Judge struct {
 	cases    map[string]*file
 	byID     map[string]*message // by message id
 	recorded bool
+	forgot   []time.Time       // when Redis lost its data
+	parked   time.Duration     // how long before that a receipt may have been answered and parked
 	receipts map[string]string // result id by producer, message id and state
 	resultID map[string]struct{}
 
@@ -57,6 +61,8 @@ type message struct {
 	receipt receiptKind
 	toJob   string // by the receipt
 	toPart  int
+
+	answered time.Time // when the SMSC was told that the receipt is safe
 }
 
 type receiptKind uint8
@@ -89,6 +95,23 @@ func New(jobs []Job) *Judge {
 		j.cases[job.ID] = &file{job: job}
 	}
 	return j
+}
+
+// Forgetful tells that Redis lost its data at these moments. Then receipts may
+// be unmatched, and at_least_once messages may come twice unannounced: who knew
+// has forgotten. Receipts that the SMSC was answered at most parked before such
+// a moment may be gone, since they may have been parked there. Nothing else is
+// excused, at_most_once least of all.
+func (j *Judge) Forgetful(parked time.Duration, at ...time.Time) { j.parked, j.forgot = parked, at }
+
+// Answered adds when a receipt was answered ESME_ROK.
+func (j *Judge) Answered(messageID string, at time.Time) { j.message(messageID).answered = at }
+
+// forgotten reports whether the receipt of m may have been lost with Redis.
+func (j *Judge) forgotten(m *message) bool {
+	return slices.ContainsFunc(j.forgot, func(t time.Time) bool {
+		return !m.answered.IsZero() && !m.answered.After(t) && t.Sub(m.answered) <= j.parked
+	})
 }
 
 // Submit adds one submit_sm of the SMSC's record.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -188,6 +189,18 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 				f.results = append(f.results, receipt("no", 1, "m6"))
 			}, broken{FalseClaims: 1},
 		},
+		"a refused number whose refusal died with its worker": {
+			func(t *testing.T, f *facts) {
+				f.replace(t, `{"id":"no.o","kind":"failed","job_id":"no","producer":"p","code":"rejected"}`,
+					`{"id":"no.o","kind":"uncertain","job_id":"no","producer":"p","possible_duplicate":true}`)
+			}, broken{},
+		},
+		"a refused number that is uncertain out of nowhere": {
+			func(t *testing.T, f *facts) {
+				f.replace(t, `{"id":"no.o","kind":"failed","job_id":"no","producer":"p","code":"rejected"}`,
+					`{"id":"no.o","kind":"uncertain","job_id":"no","producer":"p"}`)
+			}, broken{FalseClaims: 1},
+		},
 		"failed, though the SMSC accepted it": {
 			func(t *testing.T, f *facts) {
 				f.replace(t, submitted("one", "", "m1"), `{"id":"one.o","kind":"failed","job_id":"one","producer":"p","code":"unavailable"}`)
@@ -228,6 +241,37 @@ func TestWithoutTheRecordOfTheSMSCEveryPartOfASubmittedJobNeedsItsReceipt(t *tes
 	v := f.judge(t, func(_, results func()) { results() })
 	if v.LostReceipts != 1 || v.Broken() != 1 {
 		t.Errorf("%d lost receipts and %d broken promises, want 1 and 1: %v", v.LostReceipts, v.Broken(), v.Examples)
+	}
+}
+
+func TestForgetfulRedisExcusesWhatOnlyItKnewAndNothingElse(t *testing.T) {
+	t.Parallel()
+	j := New(jobs())
+	lost := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	j.Forgetful(10*time.Second, lost)
+	j.Answered("m4", lost.Add(-5*time.Second))
+	j.Answered("m5", lost.Add(time.Second))
+	j.Answered("m10", lost.Add(-11*time.Second))
+	f := good()
+	f.submits = append(f.submits, Submit{"one", 1, "m8"}, Submit{"once", 1, "m9"}, Submit{"three", 1, "m10"})
+	f.replace(t, receipt("one", 1, "m1"), unmatched("m1"))
+	f.drop(t, receipt("three", 3, "m4"))
+	f.drop(t, receipt("once", 1, "m5"))
+	f.results = append(f.results, unmatched("m8"), unmatched("m9"))
+	for _, s := range f.submits {
+		j.Submit(s)
+	}
+	for _, r := range f.results {
+		if err := j.Result([]byte(r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := j.Verdict()
+	got := broken{v.Lost, v.LostReceipts, v.TwoOutcomes, v.DupNotAllowed, v.Orphaned, v.FalseClaims, v.Stray}
+	// m9 is of an at_most_once job; m5 was answered after the loss, m10 too long
+	// before it; m4 may have been parked.
+	if d := cmp.Diff(broken{DupNotAllowed: 1, LostReceipts: 2}, got); d != "" || v.DupAllowed != 2 || v.Forgotten != 1 {
+		t.Errorf("verdict (-want +got):\n%s%d duplicates allowed, want 2; %d receipts forgotten, want 1", d, v.DupAllowed, v.Forgotten)
 	}
 }
 

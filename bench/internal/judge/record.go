@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // line is what the judge reads of a line of the simulator's record.
@@ -16,9 +17,15 @@ type line struct {
 	ESMClass     uint8  `json:"esm_class"`
 	ShortMessage string `json:"short_message"` // hexadecimal
 	MessageID    string `json:"message_id"`
+	Kind         string `json:"kind"` // of a deliver_sm
+	Attempt      struct {
+		Answered time.Time `json:"answered"`
+		Status   uint32    `json:"status"`
+	} `json:"attempt"`
 }
 
-// ReadRecord reads the simulator's record, JSON lines, and adds each submit_sm.
+// ReadRecord reads the simulator's record, JSON lines, and adds each submit_sm
+// and each receipt that was answered.
 func (j *Judge) ReadRecord(r io.Reader) error {
 	rd := bufio.NewReaderSize(r, 1<<20)
 	for n := 1; ; n++ {
@@ -32,6 +39,9 @@ func (j *Judge) ReadRecord(r io.Reader) error {
 		var l line
 		if err := json.Unmarshal(b, &l); err != nil {
 			return fmt.Errorf("line %d of the record: %w", n, err)
+		}
+		if l.Event == "deliver" && l.Kind == "receipt" && l.Attempt.Status == 0 && !l.Attempt.Answered.IsZero() {
+			j.Answered(l.MessageID, l.Attempt.Answered)
 		}
 		if l.Event != "submit" {
 			continue

@@ -19,6 +19,7 @@ type Verdict struct {
 	Unmatched  int            `json:"unmatched"`          // receipts without their job; allowed for jobs in doubt
 	Repeats    int            `json:"repeats"`            // results that came again under their id; consumers drop them
 	DupAllowed int            `json:"duplicated_allowed"` // messages beyond one per part where the result says possible_duplicate
+	Forgotten  int            `json:"forgotten_receipts"` // parked in a Redis that lost its data
 	InDoubt    int            `json:"possible_duplicate"` // jobs whose result says so
 
 	Lost          int `json:"lost"`                   // jobs without an outcome
@@ -51,7 +52,7 @@ func (j *Judge) Verdict() *Verdict {
 		f := j.cases[id]
 		v.judgeOutcomes(f)
 		if j.recorded {
-			v.judgeRecord(f)
+			v.judgeRecord(f, j)
 			v.judgeClaims(f, j.byID)
 		} else {
 			v.judgeReceipts(f)
@@ -137,15 +138,18 @@ func (v *Verdict) judgeReceipts(f *file) {
 }
 
 // judgeRecord holds the job's submits and receipts against each other.
-func (v *Verdict) judgeRecord(f *file) {
+func (v *Verdict) judgeRecord(f *file, j *Judge) {
+	forgot := len(j.forgot) > 0
 	v.Accepted += len(f.accepted)
 	perPart := make(map[int]int, f.job.Parts)
 	for _, m := range f.accepted {
 		perPart[m.part]++
 		switch {
+		case m.receipt == receiptNone && j.forgotten(m):
+			v.Forgotten++
 		case m.receipt == receiptNone:
 			v.broke(&v.LostReceipts, "job %s part %d was accepted and has no receipt", f.job.ID, m.part)
-		case m.receipt == receiptUnmatched && !f.doubt() && !f.uncertain():
+		case m.receipt == receiptUnmatched && !f.doubt() && !f.uncertain() && !forgot:
 			v.broke(&v.Orphaned, "the receipt of job %s part %d is unmatched, though the job was never in doubt", f.job.ID, m.part)
 		}
 	}
@@ -155,7 +159,7 @@ func (v *Verdict) judgeRecord(f *file) {
 		case f.job.AtMostOnce:
 			v.DupNotAllowed += n - 2
 			v.broke(&v.DupNotAllowed, "job %s part %d is at_most_once and was accepted %d times", f.job.ID, part, n)
-		case f.doubt():
+		case f.doubt() || forgot:
 			v.DupAllowed += n - 1
 		default:
 			v.DupNotAllowed += n - 2
@@ -167,7 +171,10 @@ func (v *Verdict) judgeRecord(f *file) {
 // judgeClaims holds what the outcomes say against the SMSC's record.
 func (v *Verdict) judgeClaims(f *file, byID map[string]*message) {
 	for _, o := range f.outcomes {
-		if f.job.Refused && o.kind != "failed" {
+		// One that says that nobody knows is not contradicted: the refusal died
+		// with the worker that read it.
+		unknown := o.kind == "uncertain" && o.possibleDuplicate
+		if f.job.Refused && o.kind != "failed" && !unknown {
 			v.broke(&v.FalseClaims, "job %s goes to a refused number and is %s", f.job.ID, o.kind)
 		}
 		if o.kind == "submitted" && len(o.messageIDs) != f.job.Parts {
@@ -207,6 +214,9 @@ func (v *Verdict) WriteTable(w io.Writer) error {
 	row("repeated results", v.Repeats, "same id: consumers drop them")
 	row("possible_duplicate", v.InDoubt, "jobs whose result says so")
 	row("duplicated, allowed", v.DupAllowed, "and the result says so")
+	if v.Forgotten > 0 {
+		row("forgotten receipts", v.Forgotten, "parked in the Redis that came back empty")
+	}
 	row("duplicated, not allowed", v.DupNotAllowed, must0)
 	row("lost jobs", v.Lost, must0)
 	row("lost receipts", v.LostReceipts, must0)
