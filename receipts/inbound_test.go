@@ -250,6 +250,18 @@ func TestPartsThatDoNotComeAreNamed(t *testing.T) {
 	}
 }
 
+func TestTextIsNotReadAcrossAMissingPart(t *testing.T) {
+	t.Parallel()
+	came := map[int]*inboundPart{1: {Data: []byte("one\x1b")}, 3: {Data: []byte("e")}}
+	if in := assemble("acme", text.GSM7, 3, came); in.Text != "one e" || string(in.Data) != "one\x1be" {
+		t.Errorf("text %q, data %q", in.Text, in.Data)
+	}
+	came[3].DataCoding = 4
+	if in := assemble("acme", text.GSM7, 3, came); in.Text != "" || len(in.Parts) != 2 {
+		t.Errorf("with a binary part: text %q, %d parts", in.Text, len(in.Parts))
+	}
+}
+
 func TestRepeatsOfPartsMakeNoSecondMessage(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
@@ -306,7 +318,7 @@ func TestAReferenceUsedAgainMakesAnotherMessage(t *testing.T) {
 			[]string{`2/2 "a1a2"`, `3/3 "b1b2b3"`},
 		},
 		"in another scheme": {
-			[]*sms.Message{udh8(7, 2, 1, 0, "a1"), udh16(7, 2, 1, 0, "b1"), sarTLVs(7, 2, 1, 0, "c1"), udh8(7, 2, 2, 0, "a2"), udh16(7, 2, 2, 0, "b2"), sarTLVs(7, 2, 2, 0, "c2")},
+			[]*sms.Message{udh8(7, 2, 1, 0, "a1"), udh16(7, 2, 2, 0, "b2"), sarTLVs(7, 2, 1, 0, "c1"), udh8(7, 2, 2, 0, "a2"), sarTLVs(7, 2, 2, 0, "c2"), udh16(7, 2, 1, 0, "b1")},
 			[]string{`2/2 "a1a2"`, `2/2 "b1b2"`, `2/2 "c1c2"`},
 		},
 		"only the sender's plus differs": {
