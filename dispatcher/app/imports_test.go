@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"ratelimit":                     {"dispatcher/sms"},
 	"receipts":                      {"dispatcher/failpoint", "dispatcher/sms", "dispatcher/text"},
 	"receipts/redistest":            {},
+	"deploy/examples/consumer":      {"dispatcher/sms"},
 	"dispatcher/app/apptest":        {"dispatcher/app", "dispatcher/sms", "receipts/redistest"},
 	"dispatcher":                    {"dispatcher/failpoint", "dispatcher/sms", "dispatcher/text"},
 	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms"},
