@@ -51,6 +51,21 @@ func TestABindOf33SendsNoTLVs(t *testing.T) {
 	}
 }
 
+func TestABindOf33RefusesUserDataInTLVs(t *testing.T) {
+	bubble(t, smsctest.Config{}, Config{InterfaceVersion: smpp.Version33}, Deps{}, func(t *testing.T, r *rig) {
+		msgs := parts(2, "447700900123")
+		msgs[0].ShortMessage, msgs[0].TLVs = nil, []sms.TLV{{Tag: sms.TagMessagePayload, Value: []byte("a job's own")}}
+		msgs[1].TLVs = []sms.TLV{{Tag: sms.TagSarMsgRefNum, Value: []byte{0, 1}}}
+		var got []sms.Reply
+		for reply := range exchange(t.Context(), r.reserve(t, 2), sms.JobRef{}, msgs) {
+			got = append(got, reply)
+		}
+		if diff := cmp.Diff([]sms.Code{sms.CodeInvalid, sms.CodeInvalid}, codes(got)); diff != "" {
+			t.Errorf("codes (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func versionName(v uint8) string {
 	return map[uint8]string{smpp.Version33: "3.3", smpp.Version34: "3.4", smpp.Version50: "5.0"}[v]
 }

@@ -18,16 +18,23 @@ const (
 // sent a single octet: often it knows the bind's address or port for no customer's.
 var ErrClosedUnanswered = errors.New("no PDU came")
 
-var errNeedsTLVs = errors.New("needs a message_payload, which interface_version 3.3 lacks")
+var errNeedsTLVs = errors.New("needs message_payload or sar_*, which interface_version 3.3 lacks")
 
 // plain returns m as interface version 3.3 can carry it: without optional
-// parameters. User data that needs one is refused.
+// parameters. User data that needs one is refused: it would arrive empty, or as
+// a part of nothing.
 func plain(m *sms.Message) (*sms.Message, error) {
 	if len(m.ShortMessage) > maxShortMessageOctets {
 		return m, errNeedsTLVs
 	}
 	if len(m.TLVs) == 0 {
 		return m, nil
+	}
+	for _, t := range m.TLVs {
+		switch t.Tag {
+		case sms.TagMessagePayload, sms.TagSarMsgRefNum, sms.TagSarTotalSegs, sms.TagSarSegmentSeq:
+			return m, errNeedsTLVs
+		}
 	}
 	bare := *m
 	bare.TLVs = nil
