@@ -74,12 +74,13 @@ func (t *turnstile) wait(ctx context.Context, lane sms.Lane, n int) (Reservation
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
-	w.gone = true
+	granted := len(w.ready) > 0 // while giving up
+	if !granted {
+		t.queues[laneIndex(lane)].leave(w)
+	}
 	t.mu.Unlock()
-	select {
-	case res := <-w.ready: // granted while giving up
-		res.Release()
-	default:
+	if granted {
+		(<-w.ready).Release()
 	}
 	t.turn() // the next in line may fit where this one did not
 	return nil, context.Cause(ctx)
@@ -229,13 +230,33 @@ func laneIndex(lane sms.Lane) int {
 }
 
 // fifo is a queue of waiters; those who are gone are dropped when they reach
-// its head.
+// its head, or when they are most of it: the head may stand for hours.
 type fifo struct {
 	items []*waiter
 	first int
+	gone  int // of items[first:]
 }
 
+// fewGone is how many who are gone are let be.
+const fewGone = 64
+
 func (q *fifo) push(w *waiter) { q.items = append(q.items, w) }
+
+// leave notes that a waiter in the queue gives up.
+func (q *fifo) leave(w *waiter) {
+	w.gone = true
+	if q.gone++; q.gone < fewGone || 2*q.gone < len(q.items)-q.first {
+		return
+	}
+	stay := q.items[:0]
+	for _, w := range q.items[q.first:] {
+		if !w.gone {
+			stay = append(stay, w)
+		}
+	}
+	clear(q.items[len(stay):])
+	q.items, q.first, q.gone = stay, 0, 0
+}
 
 func (q *fifo) head() *waiter {
 	for q.first < len(q.items) {
@@ -243,6 +264,7 @@ func (q *fifo) head() *waiter {
 			return w
 		}
 		q.pop()
+		q.gone--
 	}
 	return nil
 }
@@ -259,15 +281,7 @@ func (q *fifo) pop() {
 	}
 }
 
-func (q *fifo) len() int {
-	n := 0
-	for _, w := range q.items[q.first:] {
-		if !w.gone {
-			n++
-		}
-	}
-	return n
-}
+func (q *fifo) len() int { return len(q.items) - q.first - q.gone }
 
 // limitMeter adds up how long each limit held.
 type limitMeter struct {

@@ -200,6 +200,46 @@ func TestWhoGivesUpLeavesNoSlotBehind(t *testing.T) {
 	})
 }
 
+func TestThoseWhoGiveUpBehindAStandingHeadAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts, slots := newTestTurnstile(0, nil)
+		through := make(chan struct{})
+		pass := func() {
+			res, err := ts.wait(t.Context(), sms.LaneBulk, 1)
+			if err != nil {
+				t.Error(err)
+			} else {
+				res.Release()
+			}
+			through <- struct{}{}
+		}
+		go pass()
+		synctest.Wait()
+		for i := range 10_000 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if i == 5000 {
+				go pass()
+				synctest.Wait()
+			}
+			if _, err := ts.wait(ctx, sms.LaneBulk, 1); err == nil {
+				t.Error("went through a closed turnstile")
+			}
+			cancel()
+		}
+		q := &ts.queues[laneIndex(sms.LaneBulk)]
+		if n := len(q.items); n > 2*fewGone || q.len() != 2 || ts.waiting()[sms.LaneBulk] != 2 {
+			t.Errorf("%d in the queue, of which %d wait, want 2", n, q.len())
+		}
+		slots.free = 1
+		ts.turn()
+		<-through
+		<-through
+		if q.head() != nil || q.len() != 0 || q.gone != 0 {
+			t.Errorf("%d wait, %d are gone, when all are through", q.len(), q.gone)
+		}
+	})
+}
+
 func TestAnEndedContextNeverGoesThrough(t *testing.T) {
 	t.Parallel()
 	ts, s := newTestTurnstile(1, nil)
