@@ -2,6 +2,8 @@ package app
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/shortwire-sms/shortwire/binds/smpp"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
@@ -49,7 +51,7 @@ func masked(class smpp.Sensitivity, value any) any {
 		if class == smpp.Number {
 			return sms.MaskNumber(v)
 		}
-		if class == smpp.Content {
+		if class == smpp.Content || swallowed(v) {
 			return hiddenOctets(len(v))
 		}
 	case smpp.Octets:
@@ -58,6 +60,16 @@ func masked(class smpp.Sensitivity, value any) any {
 		}
 	}
 	return value
+}
+
+// maxPlainOctets is the longest text of an SMSC's own: message_id (SMPP 3.4
+// §5.2.23).
+const maxPlainOctets = 65
+
+// swallowed reports whether a text seems to have run on into the parameters
+// after it, for want of its NUL.
+func swallowed(s string) bool {
+	return len(s) > maxPlainOctets || strings.ContainsFunc(s, unicode.IsControl)
 }
 
 func hiddenOctets(n int) string { return fmt.Sprintf("(%d octets)", n) }
