@@ -109,7 +109,7 @@ func TestWorkerKilledAtAnyPointKeepsThePromises(t *testing.T) {
 			for _, amo := range []bool{false, true} {
 				for _, successor := range []string{"w1", "w2"} {
 					j := job{parts: parts, atMostOnce: amo}
-					if !whole && (i > 0 || amo || successor != "w1" || r.sweeps()) {
+					if !whole && (i > 0 || amo || successor != "w1" || !r.brief()) {
 						continue
 					}
 					if successor == "w2" && parts > 1 && r.parts == nil {

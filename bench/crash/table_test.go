@@ -121,8 +121,9 @@ var table = []row{
 	{point: "after-publish", after: "failed result published, not acked", smsc: picky, then: rejected},
 }
 
-// sweeps reports whether the row waits for a sweep of parked receipts, up to 8 s.
-func (r row) sweeps() bool { return r.smsc == early || r.smsc == mute }
+// brief reports whether the row is one of the README's, and quick: the others
+// are run by make crash only.
+func (r row) brief() bool { return r.smsc == prompt || r.smsc == slow }
 
 // config makes the simulator behave so.
 func (m manner) config() smsctest.Config {
