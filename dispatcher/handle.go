@@ -109,7 +109,11 @@ func (d *Dispatcher) admit(intake context.Context, a *attempt) (Reservation, err
 		intake, cancel = context.WithDeadlineCause(intake, a.job.ExpiresAt, errExpired)
 		defer cancel()
 	}
-	return d.turnstile.wait(intake, a.del.Origin().Lane, min(len(a.todo), d.perTurn))
+	turn, err := d.turnstile.wait(intake, a.del.Origin().Lane, min(len(a.todo), d.perTurn))
+	if p, tries := turn.(*probe); tries {
+		p.judge = a.judge
+	}
+	return turn, err
 }
 
 // step is what follows a claim.
@@ -176,6 +180,7 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 			answered = true
 		}
 		if reply.Err != nil {
+			reply.Err = a.judge(reply.Err)
 			a.note(reply.Err)
 			d.heed(&reply)
 			continue

@@ -89,6 +89,29 @@ func asError(err error) *sms.Error {
 	return &sms.Error{Code: sms.CodeTemporary, Err: err}
 }
 
+// Refusals of the account's for the sake of a service_type (SMPP 5.0 §4.7.6).
+const (
+	statusServiceTypeUnauthorised = 0x100
+	statusServiceTypeDenied       = 0x103
+)
+
+// judge returns err, but a refusal of the service_type that the job itself
+// names as one of the job: it says nothing about the others, and a job that
+// waits with the route for good would keep it from them.
+func (a *attempt) judge(err error) error {
+	e := asError(err)
+	if e == nil || e.Code != sms.CodeAccount || a.job.ServiceType == "" {
+		return err
+	}
+	switch e.Status {
+	case statusServiceTypeUnauthorised, statusServiceTypeDenied:
+		own := *e
+		own.Code = sms.CodeRejected
+		return &own
+	}
+	return err
+}
+
 // heed passes on what a refusal means for the whole route.
 func (d *Dispatcher) heed(reply *sms.Reply) {
 	switch e := asError(reply.Err); e.Code {

@@ -117,8 +117,9 @@ func (t *turnstile) paused() *Pause {
 type probe struct {
 	Reservation
 	turnstile *turnstile
-	refusal   *sms.Error // of the account
-	works     bool       // some message was accepted, or refused for its own sake
+	judge     func(error) error // may be nil; what a refusal of this job means
+	refusal   *sms.Error        // of the account
+	works     bool              // some message was accepted, or refused for its own sake
 }
 
 // Next implements Reservation and looks at the replies.
@@ -127,6 +128,9 @@ func (p *probe) Next(ctx context.Context) (sms.Reply, bool) {
 	if !ok {
 		p.turnstile.probed(p.refusal, p.works)
 		return reply, false
+	}
+	if p.judge != nil {
+		reply.Err = p.judge(reply.Err)
 	}
 	switch e := asError(reply.Err); {
 	case reply.Err == nil, e.Code == sms.CodeRejected:

@@ -136,6 +136,35 @@ func TestOnlyTheAnswerToATryEndsAPause(t *testing.T) {
 	}
 }
 
+func TestATryWhoseOwnServiceTypeIsRefusedEndsAPause(t *testing.T) {
+	for serviceType, ends := range map[string]bool{"": false, "OTP": true} {
+		synctest.Test(t, func(t *testing.T) {
+			ts, binds, _ := pausable()
+			defer ts.stop()
+			ts.barred(refusal, time.Now())
+			binds.err = &sms.Error{Code: sms.CodeAccount, Status: statusServiceTypeDenied}
+			d := &Dispatcher{turnstile: ts, perTurn: 1}
+			job := &attempt{
+				del: delivery{}, job: &sms.Job{ServiceType: serviceType, ExpiresAt: time.Now().Add(time.Hour)}, todo: make([]*sms.Message, 1),
+			}
+			res, err := d.admit(t.Context(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Next(t.Context())
+			res.Next(t.Context())
+			if ended := ts.paused() == nil; ended != ends {
+				t.Errorf("service_type %q: the pause ended: %t, want %t", serviceType, ended, ends)
+			}
+		})
+	}
+}
+
+// delivery is a Delivery of which only the origin is asked for.
+type delivery struct{ Delivery }
+
+func (delivery) Origin() sms.Origin { return sms.Origin{Lane: sms.LaneNormal} }
+
 func TestATurnThatIsGivenBackGoesToTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts, _, _ := pausable()

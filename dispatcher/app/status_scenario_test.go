@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,6 +80,34 @@ func TestABarredAccountPausesTheRouteAndFailsNoJob(t *testing.T) {
 		s := r.Route()
 		return s.Paused == nil && s.Limit == dispatcher.LimitNone && s.LimitedFor["account"] > 0
 	})
+}
+
+func TestAServiceTypeOfAJobsOwnThatIsRefusedFailsTheJobAndPausesNothing(t *testing.T) {
+	t.Parallel()
+	const unauthorised = 0x100 // ESME_RSERTYPUNAUTH
+	r := newRig(t, smsctest.Config{OnSubmit: func(m *smsctest.Submit) (a smsctest.Action) {
+		if m.ServiceType == "BAD" {
+			a.Status = unauthorised
+		}
+		return a
+	}}, "")
+	r.Worker("w1")
+	r.Publish(apptest.Jobs(20, `{"id":"bad-%d","to":"447700900123","service_type":"BAD","text":"n %d"}`)...)
+	r.Publish(apptest.Jobs(20, `{"id":"good-%d","to":"447700900123","text":"n %d"}`)...)
+	r.Await("all outcomes", func([]*sms.Result) bool { return len(r.Outcomes()) == 40 })
+	for _, res := range r.Results() {
+		bad := strings.HasPrefix(res.JobID, "bad")
+		switch {
+		case res.Kind == sms.KindReceipt:
+		case bad && (res.Kind != sms.KindFailed || res.Code != sms.CodeRejected || res.Status != unauthorised):
+			t.Errorf("%s: %s, %s, %#x", res.JobID, res.Kind, res.Code, res.Status)
+		case !bad && (res.Kind != sms.KindSubmitted || res.Attempt != 1):
+			t.Errorf("%s: %s in attempt %d", res.JobID, res.Kind, res.Attempt)
+		}
+	}
+	if n := r.Logged("route paused: the SMSC refuses the account"); n != 0 {
+		t.Errorf("paused %d times", n)
+	}
 }
 
 func TestADrainOfAPausedRouteHandsItsJobsBack(t *testing.T) {
