@@ -72,6 +72,7 @@ type attempt struct {
 	bind    string     // that carried the last part
 	latency time.Duration
 	outcome *sms.Result // once known
+	lost    time.Time   // since when the ledger may have forgotten the job
 }
 
 var errExpired = errors.New("expires_at passed")
@@ -82,8 +83,8 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 	a := &attempt{del: del, ref: sms.JobRef{
 		Producer: origin.Producer, Route: origin.Route, Attempt: del.Attempt(), Doubt: del.Doubt(),
 	}}
-	replay := del.Replay()
-	a.ref.Replay = replay.Number
+	before := del.Before()
+	a.ref.Replay, a.ref.Stored = before.Replay, before.Stored
 	job, err := sms.DecodeJob(del.Data())
 	if err != nil {
 		a.ref.JobID = sms.JobID(del.Data())
@@ -94,8 +95,8 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 		return a, err
 	}
 	a.total = len(a.todo)
-	if n := len(replay.Parts); n > 0 && n < a.total && replay.Parts[n-1].Number <= a.total {
-		for _, p := range replay.Parts {
+	if n := len(before.Parts); n > 0 && n < a.total && before.Parts[n-1].Number <= a.total {
+		for _, p := range before.Parts {
 			a.accept(p)
 		}
 	}

@@ -32,6 +32,7 @@ func (a *attempt) resume(c sms.Claim) {
 	a.ref.Doubt = a.ref.Doubt || c.Doubt
 	a.ref.Attempt = max(a.ref.Attempt, c.Attempt)
 	a.ref.Replay = max(a.ref.Replay, c.Replay)
+	a.lost = c.Lost
 	if c.State == sms.ClaimInDoubt {
 		a.ref.Attempt = max(a.ref.Attempt, c.Attempt+1)
 	}
@@ -205,6 +206,8 @@ func (p RetryPolicy) pause(attempt int, atLeast time.Duration) time.Duration {
 func (d *Dispatcher) unsent(a *attempt) *sms.Result {
 	doubt := ""
 	switch {
+	case !a.lost.IsZero() && a.job.Delivery == sms.AtMostOnce:
+		doubt = "the job was delivered before, and Redis has lost what it knew until " + a.lost.UTC().Format(time.RFC3339) + "; delivery is at_most_once"
 	case a.ref.Doubt && a.job.Delivery == sms.AtMostOnce:
 		doubt = "a worker died with the message in flight; delivery is at_most_once"
 	case a.ref.Doubt && a.ref.Attempt > d.cfg.Retry.MaxAttempts:
@@ -239,7 +242,7 @@ func (d *Dispatcher) postpone(work context.Context, a *attempt) {
 }
 
 func (d *Dispatcher) schedule(work context.Context, a *attempt, at time.Time, attempt int) {
-	err := d.deps.Retrier.Schedule(work, Retry{At: at, JobID: a.ref.JobID, Attempt: attempt, Doubt: a.ref.Doubt, Of: a.del})
+	err := d.deps.Retrier.Schedule(work, Retry{At: at, JobID: a.ref.JobID, Attempt: attempt, Doubt: a.ref.Doubt, Parts: a.parts, Of: a.del})
 	if err != nil {
 		d.giveBack(work, a)
 		return

@@ -28,15 +28,17 @@ type Delivery interface {
 	Header(key string) string
 	Attempt() int                 // 1-based; retries count up
 	Doubt() bool                  // an earlier attempt may have reached the SMSC
-	Replay() Replay               // zero unless it failed before and was replayed
+	Before() Before               // what is known of attempts before this one, from elsewhere than the ledger
 	Ack()                         // its outcome, retry or dead letter is durable
 	HandBack(after time.Duration) // not ended: any worker may have it again, but not before after
 }
 
-// Replay is what a replayed job knows of the life that ended as a dead letter.
-type Replay struct {
-	Number int        // 1-based
-	Parts  []sms.Part // accepted before; the ledger may have forgotten them
+// Before is what a delivery knows of what was before it. The ledger knows more,
+// unless it was lost.
+type Before struct {
+	Replay int        // how often the job was a dead letter and was replayed
+	Parts  []sms.Part // that the SMSC accepted, of a retry or replay; rising
+	Stored int64      // when the message was stored, Unix ms, if it was delivered before; else 0
 }
 
 // Publisher makes results durable. Publish returns once the server
@@ -54,8 +56,9 @@ type Retrier interface {
 type Retry struct {
 	At      time.Time
 	JobID   string
-	Attempt int  // the number the next attempt will have
-	Doubt   bool // an earlier attempt may have reached the SMSC
+	Attempt int        // the number the next attempt will have
+	Doubt   bool       // an earlier attempt may have reached the SMSC
+	Parts   []sms.Part // that the SMSC accepted so far
 	Of      Delivery
 }
 

@@ -56,11 +56,14 @@ type Publisher interface {
 // due: long enough for all workers to be gone for a while.
 const unparkedGrace = 24 * time.Hour
 
+// defaultPrefix is that of every Redis key.
+const defaultPrefix = "sw"
+
 var validWorkerID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // withDefaults fills zero fields and reports everything that is wrong.
 func (c Config) withDefaults() (Config, error) {
-	c.Prefix = cmp.Or(c.Prefix, "sw")
+	c.Prefix = cmp.Or(c.Prefix, defaultPrefix)
 	c.LeaseTTL = cmp.Or(c.LeaseTTL, 15*time.Second)
 	c.RenewEvery = cmp.Or(c.RenewEvery, c.LeaseTTL/4)
 	c.DeliverTimeout = cmp.Or(c.DeliverTimeout, 5*time.Second)

@@ -26,6 +26,7 @@ type Desk struct {
 	keys   keys
 	store  *store
 	lease  *lease
+	epoch  epoch
 	pub    Publisher
 	log    *slog.Logger
 	ledger *Ledger
@@ -49,6 +50,7 @@ func New(cfg Config, deps Deps) (*Desk, error) {
 	d.routes.Store(&map[string]*route{})
 	d.replaceRoutes(cfg.Routes)
 	d.lease = newLease(d.store, d.keys, cfg)
+	d.epoch.store, d.epoch.key = d.store, d.keys.epoch
 	d.ledger = &Ledger{desk: d}
 	return d, nil
 }
@@ -82,6 +84,9 @@ func (d *Desk) Run(ctx context.Context) error {
 func (d *Desk) keepLease(ctx context.Context) error {
 	for {
 		if err := d.lease.renew(ctx); err != nil {
+			return err
+		}
+		if _, err := d.epoch.look(ctx); err != nil {
 			return err
 		}
 		if err := pause(ctx, d.cfg.RenewEvery); err != nil {

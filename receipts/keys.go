@@ -16,6 +16,7 @@ type keys struct {
 	lease   string // + worker id: present while the worker lives
 	set     string // + {route}: + hash of sender and reference: inbound messages that wait for parts, and those just published
 	setDue  string // + {route}: sorted set of the messages in those, by when they are due, in Unix milliseconds
+	epoch   string // hash: since when Redis has kept what it was given; see epoch
 	routes  string // set of the routes that ever parked a receipt, or a part
 }
 
@@ -24,7 +25,7 @@ func newKeys(prefix string) keys {
 		ledger: prefix + ":j:{", finals: prefix + ":f:{", ids: prefix + ":c:{", parked: prefix + ":p:{",
 		verdict: prefix + ":v:{",
 		set:     prefix + ":m:{", setDue: prefix + ":n:{",
-		due: prefix + ":d:{", lease: prefix + ":w:{", routes: prefix + ":routes",
+		due: prefix + ":d:{", lease: prefix + ":w:{", routes: prefix + ":routes", epoch: prefix + ":epoch",
 	}
 }
 

@@ -39,6 +39,14 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 			return sms.Claim{}, err
 		}
 		if found == "" || heldBy(found, token) {
+			lost, err := l.forgotten(ctx, ref.Stored)
+			switch {
+			case err != nil:
+				return sms.Claim{}, err
+			case !lost.IsZero():
+				l.counters.inDoubt.Add(1)
+				return sms.Claim{State: sms.ClaimInDoubt, Token: token, Doubt: true, Lost: lost}, nil
+			}
 			l.counters.fresh.Add(1)
 			return sms.Claim{State: sms.ClaimFresh, Token: token, Doubt: ref.Doubt}, nil
 		}

@@ -70,6 +70,19 @@ if v and v ~= ARGV[1] and ARGV[3] ~= '1' then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`)
 
+	// epochScript: KEYS epoch. ARGV the latest beat that was answered, Unix ms.
+	// Beats, and answers when the ledger began and the beat; see epoch.
+	epochScript = newScript(`
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local v = redis.call('HMGET', KEYS[1], 'began', 'beat')
+local began, beat = tonumber(v[1]), tonumber(v[2])
+if not began or not beat or beat < tonumber(ARGV[1]) then began = now end
+beat = math.max(now, beat or 0, tonumber(ARGV[1]))
+began, beat = string.format('%d', began), string.format('%d', beat)
+redis.call('HSET', KEYS[1], 'began', began, 'beat', beat)
+return {began, beat}`)
+
 	// endLeaseScript: KEYS lease. ARGV incarnation.
 	endLeaseScript = newScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end

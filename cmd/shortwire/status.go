@@ -65,6 +65,9 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 	}
 	up := time.Duration(s.UptimeS * float64(time.Second)).Round(time.Second)
 	fmt.Fprintf(w, "worker %s  %s  %s for %v  nats %s  redis %s\n", s.Worker, s.Version, state, up, health(s.NATS), health(s.Redis))
+	if s.LedgerLost != nil {
+		fmt.Fprintf(w, "redis lost its data, seen %s: receipts of messages sent before are unmatched, jobs in hand then are in doubt\n", s.LedgerLost.Local().Format(time.DateTime))
+	}
 	for _, n := range s.Notices {
 		fmt.Fprintln(w, "notice:", n)
 	}

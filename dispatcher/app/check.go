@@ -123,7 +123,30 @@ func checkRedis(ctx context.Context, cfg *Config) (string, error) {
 	if err := client.Ping(ctx).Err(); err != nil {
 		return "", fmt.Errorf("%w (check redis.url and its password, and that the server runs)", cause(err))
 	}
-	return fmt.Sprintf("answers in %v", round(time.Since(began))), nil
+	found := fmt.Sprintf("answers in %v", round(time.Since(began)))
+	info, err := client.Info(ctx, "memory", "persistence").Result()
+	if err != nil {
+		return found + "; how it keeps data cannot be seen: " + err.Error(), nil
+	}
+	return strings.Join(append([]string{found}, redisRisks(info)...), "; WARNING: "), nil
+}
+
+// redisRisks says from Redis's INFO how it may lose what it is given.
+func redisRisks(info string) []string {
+	fields := make(map[string]string)
+	for line := range strings.Lines(info) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			fields[k] = v
+		}
+	}
+	var risks []string
+	if fields["aof_enabled"] == "0" {
+		risks = append(risks, "appendonly is off: a restart loses the ledger and the message ids; set appendonly yes")
+	}
+	if policy := fields["maxmemory_policy"]; policy != "" && policy != "noeviction" {
+		risks = append(risks, "maxmemory-policy is "+policy+": a full Redis forgets jobs silently; set noeviction")
+	}
+	return risks
 }
 
 // probe binds once to one endpoint, unbinds, and says what the SMSC said.

@@ -429,15 +429,20 @@ func newRig(t *testing.T, cfg smsctest.Config, routeKeys string) *rig {
 // accepted counts the messages that the SMSC took in.
 func (r *rig) accepted() int { return int(r.smsc.Stats().Accepted) }
 
+// redis is a client of the test's own.
+func (r *rig) redis() *redis.Client {
+	db := redis.NewClient(&redis.Options{Addr: r.Redis.Addr})
+	r.t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
 // forgetAll empties Redis.
 func (r *rig) forgetAll() {
 	r.t.Helper()
 	if !r.Redis.Real() {
 		r.t.Skip("needs redis-server: the stand-in cannot be flushed from outside")
 	}
-	db := redis.NewClient(&redis.Options{Addr: r.Redis.Addr})
-	defer db.Close()
-	if err := db.FlushAll(r.t.Context()).Err(); err != nil {
+	if err := r.redis().FlushAll(r.t.Context()).Err(); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -6,7 +6,22 @@ import (
 	"io"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
+	"github.com/shortwire-sms/shortwire/receipts"
 )
+
+// beginLedger marks in Redis since when it has been whole. Setup does so before
+// any job can be published: a job that is older than the mark is one that Redis
+// has forgotten.
+func beginLedger(ctx context.Context, cfg *Config) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	client, err := receipts.Connect(cfg.Redis.ServerURL())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return cause(receipts.Begin(ctx, client, ""))
+}
 
 // Setup creates or updates the streams and consumers that the configuration
 // needs, and writes one line for each to w. Running it again changes nothing.
@@ -16,6 +31,11 @@ func Setup(ctx context.Context, cfg *Config, w io.Writer) error {
 		return err
 	}
 	defer client.Close()
+	if err := beginLedger(ctx, cfg); err != nil {
+		if _, err := fmt.Fprintf(w, "notice: redis %s: %v; run setup again once it is there\n", cfg.Redis.URL, err); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
 	changes, err := client.Setup(ctx, jetstream.SetupConfig{
 		Routes:            routeNames(cfg),
 		Replicas:          cfg.NATS.Replicas,

@@ -30,6 +30,9 @@ func (a *App) Status() Status {
 	}
 	s.NATS = health(p.nats.Connected(), "disconnected")
 	s.Redis = health(p.desk.Healthy(), "does not answer")
+	if at := p.desk.LedgerLost(); !at.IsZero() {
+		s.LedgerLost = &at
+	}
 	for _, r := range p.routes {
 		s.Routes = append(s.Routes, r.status(p))
 	}

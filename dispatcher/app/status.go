@@ -15,12 +15,15 @@ import (
 
 // Status is the state of a worker at one moment, as /status shows it.
 type Status struct {
-	Worker   string        `json:"worker"`    // worker.id
-	Version  string        `json:"version"`   // of the program
-	UptimeS  float64       `json:"uptime_s"`  // seconds since Run began
-	Draining bool          `json:"draining"`  // takes no new jobs and ends soon
-	NATS     Health        `json:"nats"`      //
-	Redis    Health        `json:"redis"`     //
+	Worker   string  `json:"worker"`   // worker.id
+	Version  string  `json:"version"`  // of the program
+	UptimeS  float64 `json:"uptime_s"` // seconds since Run began
+	Draining bool    `json:"draining"` // takes no new jobs and ends soon
+	NATS     Health  `json:"nats"`     //
+	Redis    Health  `json:"redis"`    //
+	// LedgerLost is when this worker last saw that Redis had lost what it knew of jobs.
+	LedgerLost *time.Time `json:"ledger_lost,omitempty"`
+
 	Notices  []string      `json:"notices"`   // Config.Notices
 	Routes   []RouteStatus `json:"routes"`    // in the order of the configuration
 	MemoryMB float64       `json:"memory_mb"` // obtained from the system, MiB; 0 when not measured

@@ -15,6 +15,7 @@ type JobRef struct {
 	Attempt  int             `json:"a"`
 	Doubt    bool            `json:"d,omitempty"` // an earlier attempt may have reached the SMSC
 	Replay   int             `json:"n,omitempty"` // how often it was replayed after it had failed
+	Stored   int64           `json:"-"`           // of a job that was delivered before: when it was published, Unix ms; 0 at the first delivery
 }
 
 // Claim is the answer of the ledger to a worker that wants to submit a job.
@@ -26,6 +27,10 @@ type Claim struct {
 	Replay  int     // how often the job was replayed, as far as the ledger knows
 	Parts   []Part  // parts accepted earlier; never to be sent again
 	Outcome *Result // the recorded outcome, when Settled
+
+	// Lost is set when the job is in doubt because it was delivered before and
+	// the ledger has begun since: it may have forgotten the job.
+	Lost time.Time
 }
 
 // ClaimState says what may be done with a job.

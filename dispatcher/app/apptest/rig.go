@@ -139,6 +139,17 @@ func (r *Rig) Worker(id string) (stop func() error) {
 	return stop
 }
 
+// Status is that of the last worker, zero while there is none.
+func (r *Rig) Status() (s app.Status) {
+	r.mu.Lock()
+	w := r.worker
+	r.mu.Unlock()
+	if w != nil {
+		s = w.Status()
+	}
+	return s
+}
+
 // Route returns the state of the route in the last worker, zero while it has none.
 func (r *Rig) Route() (s app.RouteStatus) {
 	r.mu.Lock()

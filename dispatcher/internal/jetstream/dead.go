@@ -32,7 +32,7 @@ const (
 )
 
 // Headers of a dead letter that go along when it is replayed, beside
-// headerDoubt.
+// headerDoubt, and with retries.
 const (
 	headerReplay = "Shortwire-Replay" // how often it was replayed; absent for never
 	headerParts  = "Shortwire-Parts"  // JSON array of the parts that the SMSC has
@@ -89,14 +89,7 @@ func (c *Client) deadHeaders(d dispatcher.DeadLetter) (nats.Header, error) {
 	if d.Ref.Replay > 0 {
 		set(headerReplay, strconv.Itoa(d.Ref.Replay))
 	}
-	if len(d.Outcome.Parts) > 0 {
-		parts, err := json.Marshal(d.Outcome.Parts)
-		if err != nil {
-			return nil, err
-		}
-		set(headerParts, string(parts))
-	}
-	return h, nil
+	return h, setParts(h, d.Outcome.Parts)
 }
 
 // jobSubject is where the job was first published.
@@ -263,25 +256,38 @@ func (c *Client) readDead(subject string, h nats.Header, data []byte) *Dead {
 		d.Status = uint32(status)
 	}
 	d.Time, _ = time.Parse(time.RFC3339Nano, h.Get(headerTime))
-	replay := readReplay(h)
-	d.Replay, d.Parts = replay.Number, replay.Parts
+	before := readBefore(h)
+	d.Replay, d.Parts = before.Replay, before.Parts
 	return d
 }
 
-// readReplay reads what goes along with a replay; what cannot be read is not
-// there. A producer that sends these headers itself reopens failed jobs of its
-// own, and of no other.
-func readReplay(h nats.Header) dispatcher.Replay {
-	var r dispatcher.Replay
+// readBefore reads what goes along with a retry or a replay; what cannot be
+// read is not there. A producer that sends these headers itself reopens failed
+// jobs of its own, and of no other.
+func readBefore(h nats.Header) dispatcher.Before {
+	var b dispatcher.Before
 	if n, err := strconv.Atoi(h.Get(headerReplay)); err == nil && n > 0 {
-		r.Number = n
+		b.Replay = n
 	}
 	if parts := h.Get(headerParts); parts != "" {
-		if json.Unmarshal([]byte(parts), &r.Parts) != nil || !rising(r.Parts) {
-			r.Parts = nil
+		if json.Unmarshal([]byte(parts), &b.Parts) != nil || !rising(b.Parts) {
+			b.Parts = nil
 		}
 	}
-	return r
+	return b
+}
+
+// setParts writes what readBefore reads.
+func setParts(h nats.Header, parts []sms.Part) error {
+	if len(parts) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(parts)
+	if err != nil {
+		return err
+	}
+	h[headerParts] = []string{string(b)}
+	return nil
 }
 
 // rising reports whether the parts are numbered as Bury writes them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,12 +53,32 @@ func (d *delivery) Attempt() int             { return d.attempt }
 func (d *delivery) Doubt() bool              { return d.doubt }
 func (d *delivery) Ack()                     { d.set.settle(d, ackAck) }
 
-// Replay implements dispatcher.Delivery.
-func (d *delivery) Replay() dispatcher.Replay {
-	if len(d.msg.Header[headerReplay]) == 0 {
-		return dispatcher.Replay{}
+// Before implements dispatcher.Delivery.
+func (d *delivery) Before() dispatcher.Before {
+	var b dispatcher.Before
+	if d.from.retries || len(d.msg.Header[headerReplay]) > 0 {
+		b = readBefore(d.msg.Header)
 	}
-	return readReplay(d.msg.Header)
+	if firstDelivery(d.msg.Reply) {
+		return b
+	}
+	if m, err := d.msg.Metadata(); err == nil {
+		b.Stored = m.Timestamp.UnixMilli()
+	}
+	return b
+}
+
+// firstDelivery reads the count in the reply subject of a delivery:
+// $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<count>.<seq>.<seq>.<time>.<pending>[.<random>]
+func firstDelivery(reply string) bool {
+	skip := 4
+	if strings.Count(reply, ".") > 8 {
+		skip = 5
+	}
+	for range skip {
+		reply = reply[:max(strings.LastIndexByte(reply, '.'), 0)]
+	}
+	return strings.HasSuffix(reply, ".1")
 }
 
 // HandBack implements dispatcher.Delivery. A delayed one holds its place among

@@ -114,6 +114,9 @@ func (c *Client) Schedule(ctx context.Context, r dispatcher.Retry) error {
 	if r.Doubt {
 		h[headerDoubt] = []string{"true"}
 	}
+	if err := setParts(h, r.Parts); err != nil {
+		return fmt.Errorf("schedule retry: %w", err)
+	}
 	err := c.pub.durable(ctx, &nats.Msg{
 		Subject: c.subjects.RetryAt(origin.Route, sms.JobKey(origin.Producer, r.JobID)+"."+id),
 		Header:  h,

@@ -215,8 +215,8 @@ func TestADeadLetterIsReplayedOnceAndRemoved(t *testing.T) {
 		}
 	}
 	d := k.next(t)
-	want := dispatcher.Replay{Number: 4, Parts: []sms.Part{{Number: 2, MessageID: "B7"}}}
-	if diff := cmp.Diff(want, d.Replay()); diff != "" || d.Attempt() != 1 || !d.Doubt() {
+	want := dispatcher.Before{Replay: 4, Parts: []sms.Part{{Number: 2, MessageID: "B7"}}}
+	if diff := cmp.Diff(want, d.Before()); diff != "" || d.Attempt() != 1 || !d.Doubt() {
 		t.Errorf("attempt %d, doubt %t, replay (-want +got):\n%s", d.Attempt(), d.Doubt(), diff)
 	}
 	if err := c.Schedule(t.Context(), dispatcher.Retry{At: time.Now(), JobID: "a", Attempt: 2, Of: d}); err != nil {
@@ -224,12 +224,28 @@ func TestADeadLetterIsReplayedOnceAndRemoved(t *testing.T) {
 	}
 	d.Ack()
 	d = k.next(t)
-	if diff := cmp.Diff(want, d.Replay()); diff != "" || d.Attempt() != 2 || d.Doubt() {
+	if diff := cmp.Diff(want, d.Before()); diff != "" || d.Attempt() != 2 || d.Doubt() {
 		t.Errorf("attempt %d, doubt %t, replay (-want +got):\n%s", d.Attempt(), d.Doubt(), diff)
 	}
 	d.Ack()
 	eventually(t, "one copy was stored", func() bool { return streamLen(t, c, "SMS_JOBS_ACME") == 0 })
 	if n := streamLen(t, c, "SMS_DEAD"); n != 1 {
 		t.Errorf("%d dead letters are left, want 1", n)
+	}
+}
+
+func TestTheFirstDeliveryIsToldFromOthers(t *testing.T) {
+	t.Parallel()
+	for reply, want := range map[string]bool{
+		"$JS.ACK.SMS_JOBS_ACME.normal.1.7.9.1700000000000000000.3":               true,
+		"$JS.ACK.SMS_JOBS_ACME.normal.11.7.9.1700000000000000000.3":              false,
+		"$JS.ACK.SMS_JOBS_ACME.normal.2.1.1.1700000000000000000.1":               false,
+		"$JS.ACK.hub.ACCOUNT.SMS_JOBS_ACME.normal.1.7.9.1700000000000000000.3.x": true,
+		"$JS.ACK.hub.ACCOUNT.SMS_JOBS_ACME.normal.2.1.1.1700000000000000000.1.1": false,
+		"": false,
+	} {
+		if got := firstDelivery(reply); got != want {
+			t.Errorf("%q: %t, want %t", reply, got, want)
+		}
 	}
 }
