@@ -56,7 +56,7 @@ func (d *delivery) Ack()                     { d.set.settle(d, ackAck) }
 // Before implements dispatcher.Delivery.
 func (d *delivery) Before() dispatcher.Before {
 	var b dispatcher.Before
-	if d.from.retries || len(d.msg.Header[headerReplay]) > 0 {
+	if d.informed() {
 		b = readBefore(d.msg.Header)
 	}
 	if firstDelivery(d.msg.Reply) {
@@ -67,6 +67,9 @@ func (d *delivery) Before() dispatcher.Before {
 	}
 	return b
 }
+
+// informed reports whether the headers tell of attempts before this one.
+func (d *delivery) informed() bool { return d.from.retries || len(d.msg.Header[headerReplay]) > 0 }
 
 // firstDelivery reads the count in the reply subject of a delivery:
 // $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<count>.<seq>.<seq>.<time>.<pending>[.<random>]

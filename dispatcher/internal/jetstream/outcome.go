@@ -169,10 +169,11 @@ func (c *Client) enqueue(ctx context.Context, msg *nats.Msg) (duplicate bool, er
 func userHeaders(of dispatcher.Delivery) nats.Header {
 	if d, ours := of.(*delivery); ours {
 		h := producerHeaders(d.msg.Header)
-		for _, k := range []string{headerReplay, headerParts} {
-			if v := d.msg.Header[k]; v != nil {
-				h[k] = v
-			}
+		if v := d.msg.Header[headerReplay]; v != nil {
+			h[headerReplay] = v
+		}
+		if v := d.msg.Header[headerParts]; v != nil && d.informed() {
+			h[headerParts] = v
 		}
 		return h
 	}
