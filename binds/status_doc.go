@@ -26,7 +26,7 @@ func Classes() []ClassInfo {
 		{ClassRetry, "not now", "tried again after `retry.initial`, doubled each time; `failed` with code `temporary` after `retry.max_attempts`", "–", "–"},
 		{ClassRetryOnce, "perhaps not now", "like `retry`, but the second time `failed` with code `rejected`; while the bind's window is being narrowed it has all its attempts", narrowed, "–"},
 		{ClassMessage, "never, for this message", "`failed` with code `rejected`", "–", "–"},
-		{ClassAccount, "nothing, until somebody acts: credit, permission, contract", "waits with the route; loses no attempt", "–",
+		{ClassAccount, "nothing, until somebody acts: credit, permission, contract", "waits with the route; loses no attempt; one whose own service_type is refused (0x100, 0x103) is `failed` with code `rejected` and pauses nothing", "–",
 			"paused, with one error in the log; one job at a time tries after `account_probe.initial`, then doubled up to `account_probe.max`; limit `account`"},
 		{ClassSession, "not on this session", "like `retry`, on another bind or session", "takes no more, unbinds in good order, binds anew", "–"},
 	}
