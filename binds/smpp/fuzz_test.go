@@ -121,6 +121,8 @@ func FuzzSession(f *testing.F) {
 		r := newFrameReader(&streamConn{stream: stream, chunk: 1 << 16}, time.Minute)
 		want := map[header]int{}
 		messages := 0
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
 		for {
 			got, err := r.next()
 			if err != nil || got.command == cmdUnbind {
@@ -129,12 +131,17 @@ func FuzzSession(f *testing.F) {
 			if s.state == stateClosed {
 				break // nacked as out of step
 			}
-			s.handle(t.Context(), got)
+			s.handle(ctx, got)
 			expectAnswer(want, got)
 			if in, err := newInbound(frame{header: got.header, body: got.body}); (got.command == cmdDeliverSM || got.command == cmdDataSM) && err == nil && in != nil {
 				messages++
 			}
 		}
+		s.waitFor(ctx, func() bool { return s.handling == 0 })
+		end()
+		s.mu.Lock()
+		s.dismissLocked()
+		s.mu.Unlock()
 		s.handlers.Wait()
 		if diff := cmp.Diff(want, answersIn(t, s.out)); diff != "" && s.state != stateClosed {
 			t.Errorf("answers (-want +got):\n%s", diff)

@@ -199,8 +199,14 @@ func (s *Session) accept(ctx context.Context, in *Inbound, f frame) {
 	begin := false
 	if !full {
 		s.inbox = append(s.inbox, in)
-		if begin = s.handling < s.cfg.MaxHandlers; begin {
+		switch {
+		case s.idle > 0:
+			s.idle--
 			s.handling++
+			s.work <- true // never blocks: there is a place for each handler
+		case s.handling < s.cfg.MaxHandlers:
+			s.handling++
+			begin = true
 		}
 	}
 	s.mu.Unlock()
@@ -216,8 +222,12 @@ func (s *Session) accept(ctx context.Context, in *Inbound, f frame) {
 	}
 }
 
-// serveInbox handles one message after another until none waits: under load
-// a goroutine whose stack has grown is used again, at rest there is none.
+// maxIdle is how many handlers of a session wait for its next messages: to grow
+// a new stack costs more than a receipt is worth. They leave when the link
+// falls silent.
+const maxIdle = 32
+
+// serveInbox handles one message after another, and waits for more.
 func (s *Session) serveInbox(ctx context.Context) {
 	for {
 		s.mu.Lock()
@@ -225,8 +235,15 @@ func (s *Session) serveInbox(ctx context.Context) {
 			s.inbox = nil
 			s.handling--
 			s.notifyLocked()
+			leave := s.idle == maxIdle || ctx.Err() != nil
+			if !leave {
+				s.idle++
+			}
 			s.mu.Unlock()
-			return
+			if leave || !<-s.work {
+				return
+			}
+			continue
 		}
 		in := s.inbox[0]
 		s.inbox[0] = nil
@@ -244,6 +261,13 @@ func (s *Session) serveInbox(ctx context.Context) {
 			return appendResponse(b, in.Command|responseBit, status, in.Sequence)
 		})
 		failpoint.Hit("deliver-answered")
+	}
+}
+
+// dismissLocked lets idle handlers go.
+func (s *Session) dismissLocked() {
+	for ; s.idle > 0; s.idle-- {
+		s.work <- false
 	}
 }
 

@@ -123,6 +123,7 @@ type Session struct {
 	closed   chan struct{} // closed by fail
 	noSubmit chan struct{} // closed on leaving stateBound
 	wake     chan struct{} // capacity 1; tells the parked writer that out has octets
+	work     chan bool     // tells an idle handler of a message, or to leave; a place for each handler
 
 	handlers sync.WaitGroup // handlers and the answer to the peer's unbind; Run waits
 	stats    counters
@@ -146,6 +147,7 @@ type Session struct {
 	parked     bool               // guarded by mu; the writer waits on wake
 	inbox      []*Inbound         // guarded by mu; messages that wait for a handler
 	handling   int                // guarded by mu; handlers at work; not 0 while messages wait
+	idle       int                // guarded by mu; handlers that wait on work
 	changed    chan struct{}      // guarded by mu; closed when calls or handling shrink, nil when nobody waits
 	linger     *time.Timer        // guarded by mu; closes the connection after a failed write
 }
@@ -188,6 +190,9 @@ func (s *Session) Run(ctx context.Context) error {
 	loops.Wait()
 	s.endCalls()
 	cancel()
+	s.mu.Lock()
+	s.dismissLocked()
+	s.mu.Unlock()
 	s.handlers.Wait()
 
 	s.mu.Lock()
