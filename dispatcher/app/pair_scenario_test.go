@@ -18,16 +18,10 @@ func TestAPairSubmitsAndItsReceiptsFindTheirJobs(t *testing.T) {
 		"    bind_type: transmitter+receiver\n    backoff: {base: 50ms}\n")
 	r.Worker("w1")
 	for i := range jobs {
-		r.Publish(fmt.Sprintf(`{"id":"p%d","to":"+447700900123","text":"x"}`, i))
 		if i == jobs/2 { // the receivers are cut in the middle: submitting goes on, receipts come later
-			for _, b := range r.smsc.Binds() {
-				if b.CommandID == smsctest.BindReceiver && b.Until.IsZero() {
-					if err := r.smsc.Cut(b.ID); err != nil {
-						t.Error(err)
-					}
-				}
-			}
+			apptest.Until(t, "a receiver is bound", func() bool { return cutReceivers(t, r.smsc) > 0 })
 		}
+		r.Publish(fmt.Sprintf(`{"id":"p%d","to":"+447700900123","text":"x"}`, i))
 	}
 	r.Await("a receipt for each job", func(all []*sms.Result) bool {
 		got := map[string]bool{}
@@ -43,6 +37,15 @@ func TestAPairSubmitsAndItsReceiptsFindTheirJobs(t *testing.T) {
 			t.Errorf("%s has %d outcomes", id, n)
 		}
 	}
+	apptest.Until(t, "both receivers are back", func() bool {
+		up := 0
+		for _, b := range r.smsc.Binds() {
+			if b.CommandID == smsctest.BindReceiver && b.Until.IsZero() {
+				up++
+			}
+		}
+		return up == 2
+	})
 	byType := map[uint32]int{}
 	for _, b := range r.smsc.Binds() {
 		byType[b.CommandID]++
@@ -53,13 +56,19 @@ func TestAPairSubmitsAndItsReceiptsFindTheirJobs(t *testing.T) {
 	if byType[smsctest.BindTransmitter] != 2 || byType[smsctest.BindReceiver] < 3 || byType[smsctest.BindTransceiver] != 0 {
 		t.Errorf("binds by command: %v", byType)
 	}
-	apptest.Until(t, "both receivers are back", func() bool {
-		up := 0
-		for _, b := range r.smsc.Binds() {
-			if b.CommandID == smsctest.BindReceiver && b.Until.IsZero() {
-				up++
+}
+
+// cutReceivers cuts the connection of each receiver that is bound, and returns
+// how many these were.
+func cutReceivers(t *testing.T, smsc *smsctest.SMSC) (n int) {
+	t.Helper()
+	for _, b := range smsc.Binds() {
+		if b.CommandID == smsctest.BindReceiver && b.Until.IsZero() {
+			if err := smsc.Cut(b.ID); err != nil {
+				t.Error(err)
 			}
+			n++
 		}
-		return up == 2
-	})
+	}
+	return n
 }
