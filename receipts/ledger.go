@@ -3,6 +3,7 @@ package receipts
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,17 +15,22 @@ import (
 )
 
 // Ledger remembers which jobs were begun, which parts the SMSC has, and how
-// jobs ended. Its calls wait while Redis is away, and fail only when ctx ends
-// or with ErrWorkerID.
+// jobs ended. Its calls wait while Redis is away, and fail only when ctx ends,
+// with ErrWorkerID or with ErrClaimLost.
 //
 // A claim is this worker's as long as its lease lives. A worker that was held
 // up for longer than that may have lost the claim to another, and must not
-// overwrite what that one recorded: see write.
+// overwrite what that one recorded: see guard.
 type Ledger struct {
 	desk     *Desk
 	claims   atomic.Uint64 // numbers the tokens
 	counters ledgerCounters
 }
+
+// ErrClaimLost says that another worker took the job over. What the SMSC
+// accepted is known by its message id all the same; the outcome is the other's
+// to tell, since that one knows what it sent again.
+var ErrClaimLost = errors.New("receipts: the claim was lost to another worker")
 
 // Claim asks for the job in one round trip when nobody has begun it. Asked
 // again after a lost answer it recognises its own claim by the token.
@@ -200,11 +206,9 @@ func (l *Ledger) Accept(ctx context.Context, ref sms.JobRef, token string, a sms
 	if err != nil {
 		return part, err
 	}
-	if err := guard.check(ctx); err != nil {
-		return part, err
-	}
+	err = guard.check(ctx)
 	l.desk.meet(ctx, &id)
-	return part, nil
+	return part, err
 }
 
 // withPart returns parts with p, in the order of their numbers.
@@ -248,7 +252,7 @@ func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, part
 		return err
 	}
 	if cmd.Val() != nil {
-		l.lost(ref)
+		return l.lost(ref)
 	}
 	return nil
 }
@@ -314,24 +318,23 @@ func (g *guard) command(ctx context.Context) redis.Cmder {
 	return g.script
 }
 
-// check looks at the answer. A lost claim is no error: the SMSC has what was
-// sent, and the outcome has the same id as that of the other worker, so only
-// one of them stays.
-func (g *guard) check(ctx context.Context) error {
+// check looks at the answer. It fails with ErrClaimLost when the record is
+// another claim's, and leaves it so.
+func (g *guard) check(ctx context.Context) (err error) {
 	found := g.plain.Val()
 	if g.script != nil {
 		found, _ = g.script.Val().(string)
 	}
 	if found != "" && !heldBy(found, g.token) {
-		g.ledger.lost(g.ref)
+		err = g.ledger.lost(g.ref)
 		if g.script == nil {
-			if err := g.putBack(ctx, found); err != nil {
-				return err
+			if unmended := g.putBack(ctx, found); unmended != nil {
+				return unmended
 			}
 		}
 	}
 	g.ledger.desk.store.done(g.plain)
-	return nil
+	return err
 }
 
 func (g *guard) putBack(ctx context.Context, found string) error {
@@ -342,7 +345,9 @@ func (g *guard) putBack(ctx context.Context, found string) error {
 	return err
 }
 
-func (l *Ledger) lost(ref sms.JobRef) {
+// lost counts a lost claim.
+func (l *Ledger) lost(ref sms.JobRef) error {
 	l.counters.lost.Add(1)
 	l.desk.log.Warn("claim was lost to another worker", "job_id", ref.JobID, "producer", ref.Producer, "route", ref.Route)
+	return ErrClaimLost
 }

@@ -217,13 +217,16 @@ func TestALostClaimOverwritesNothing(t *testing.T) {
 				slow.lease.until.Store(int64(time.Hour))
 			}
 			l := slow.Ledger()
-			must(l.Accept(t.Context(), ref, lost.Token, accepted(1, 2, "D2"), nil, nil))(t)
-			must(l.Accept(t.Context(), ref, lost.Token, accepted(2, 2, "D3"), nil, outcomeOf(ref)))(t)
-			if err := l.Settle(t.Context(), ref, lost.Token, outcomeOf(ref)); err != nil {
-				t.Error(err)
-			}
-			if err := l.Release(t.Context(), ref, lost.Token, nil); err != nil {
-				t.Error(err)
+			_, part := l.Accept(t.Context(), ref, lost.Token, accepted(1, 2, "D2"), nil, nil)
+			_, last := l.Accept(t.Context(), ref, lost.Token, accepted(2, 2, "D3"), nil, outcomeOf(ref))
+			for step, err := range map[string]error{
+				"Accept of a part": part, "Accept of the last": last,
+				"Settle":  l.Settle(t.Context(), ref, lost.Token, outcomeOf(ref)),
+				"Release": l.Release(t.Context(), ref, lost.Token, nil),
+			} {
+				if !errors.Is(err, ErrClaimLost) {
+					t.Errorf("%s: %v, want ErrClaimLost", step, err)
+				}
 			}
 			if got := slow.Stats().ClaimsLost; got != 4 {
 				t.Errorf("%d lost claims counted, want 4", got)

@@ -282,3 +282,41 @@ func TestAJobPublishedAgainLaterGetsItsOutcomeAndIsNotSent(t *testing.T) {
 		t.Errorf("%d submit_sm, want 1", n)
 	}
 }
+
+// The lease of a worker runs out while it is held up: another takes its claim
+// over and settles the job, and only then comes the answer of the SMSC.
+func TestAWorkerThatLostItsClaimLeavesTheOutcomeToTheOther(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action { return smsctest.Action{Hold: true} }}, "")
+	other := r.ghost("other")
+	r.Worker("w1")
+	r.Publish(`{"id":"held-up","to":"447700900123","text":"x","delivery":"at_most_once"}`)
+	apptest.Until(t, "the message is at the SMSC", func() bool { return r.accepted() == 1 })
+
+	ref := sms.JobRef{Producer: "shop", JobID: "held-up", Route: "acme", Attempt: 1}
+	if n, err := r.redis().Del(t.Context(), "sw:w:{w1}").Result(); err != nil || n != 1 {
+		t.Fatalf("%d leases ended: %v", n, err)
+	}
+	c, err := other.ledger.Claim(t.Context(), ref)
+	if err != nil || c.State != sms.ClaimInDoubt {
+		t.Fatalf("claim %+v, %v", c, err)
+	}
+	outcome := &sms.Result{
+		ID: sms.OutcomeID("shop", "held-up"), Kind: sms.KindUncertain, JobID: "held-up", Producer: "shop", Route: "acme",
+		Time: time.Now().UTC(), Attempt: 2, PossibleDuplicate: true, Code: sms.CodeUncertain, Reason: "as the other worker said",
+	}
+	if err := other.ledger.Settle(t.Context(), ref, c.Token, outcome); err != nil {
+		t.Fatal(err)
+	}
+	r.smsc.ReleaseHeld(false)
+	r.AwaitKinds("held-up", sms.KindUncertain, sms.KindReceipt)
+	apptest.Until(t, "the job is acked", func() bool { return r.Pending() == 0 })
+	for _, res := range r.Results() {
+		if res.Kind == sms.KindSubmitted {
+			t.Error("the worker that lost its claim tells an outcome of its own")
+		}
+	}
+	if n := len(r.smsc.Submits()); n != 1 {
+		t.Errorf("%d submit_sm, want 1", n)
+	}
+}
