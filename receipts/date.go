@@ -20,6 +20,22 @@ func ParseDate(s string) *time.Time {
 	return nil
 }
 
+// leadingDate reads the date that s begins with, before whatever fields an SMSC
+// of its own adds. One blank may belong to the date.
+func leadingDate(s string) (t time.Time, ok bool) {
+	if t, ok = parseDate(s); ok || s == "" {
+		return t, ok
+	}
+	for end := range min(len(s), longestISO+1) {
+		if end > 0 && strings.IndexByte(separators, s[end]) >= 0 {
+			if t, ok = parseDate(s[:end]); ok {
+				return t, true
+			}
+		}
+	}
+	return time.Time{}, false
+}
+
 func parseDate(s string) (t time.Time, ok bool) {
 	if len(s) >= 16 && s[4] == '-' {
 		return parseISO(s)

@@ -144,7 +144,26 @@ func (f *fields) word(l label) string {
 	if i := strings.IndexAny(v, " ,\t\r\n"); i >= 0 {
 		v = v[:i]
 	}
-	return f.escape(trimSeparators(v))
+	return f.escape(trimSeparators(beforeForeign(v)))
+}
+
+// separators are what stands between two fields.
+const separators = " \t\r\n,;|"
+
+// beforeForeign cuts off a field that only this SMSC has, and its separator.
+func beforeForeign(v string) string {
+	for at := 0; ; {
+		n := strings.IndexAny(v[at:], ";|")
+		if n < 0 {
+			return v
+		}
+		end := at + n
+		for at = end + 1; at < len(v) && isWord(v[at]); at++ {
+		}
+		if at > end+1 && at < len(v) && v[at] == ':' {
+			return v[:end]
+		}
+	}
 }
 
 // other returns the second id.

@@ -1,6 +1,7 @@
 package receipts
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"slices"
@@ -44,7 +45,7 @@ var usual ReceiptRules
 // Parse is Parse for a route.
 func (r *ReceiptRules) Parse(m *sms.Message) Parsed {
 	octets := allUserData(m)
-	id, _ := m.TLV(sms.TagReceiptedMsgID)
+	id := receiptedID(m)
 	nec, _ := m.TLV(sms.TagNetworkError)
 	var room [512]byte // not allocated
 	b := append(append(room[:0], octets...), id...)
@@ -71,8 +72,8 @@ func (r *ReceiptRules) Parse(m *sms.Message) Parsed {
 }
 
 func (p *Parsed) setDates(submit, done string) {
-	s, hasSubmit := parseDate(submit)
-	d, hasDone := parseDate(done)
+	s, hasSubmit := leadingDate(submit)
+	d, hasDone := leadingDate(done)
 	if !hasSubmit && !hasDone {
 		return
 	}
@@ -83,6 +84,24 @@ func (p *Parsed) setDates(submit, done string) {
 	if hasDone {
 		p.DoneDate = &both[1]
 	}
+}
+
+// maxIDOctets bounds what is taken of receipted_message_id, which has at most
+// 65 octets (SMPP 3.4 §5.3.2.12): with it the largest receipt fits a NATS
+// message of 1 MiB.
+const maxIDOctets = 1 << 10
+
+// receiptedID is receipted_message_id up to the NUL that ends it. Some SMSCs
+// send the whole of their buffer, with what was in it before.
+func receiptedID(m *sms.Message) []byte {
+	id, _ := m.TLV(sms.TagReceiptedMsgID)
+	for len(id) > 0 && isBlank(id[0]) {
+		id = id[1:]
+	}
+	if end := bytes.IndexByte(id, 0); end >= 0 {
+		id = id[:end]
+	}
+	return id[:min(len(id), maxIDOctets)]
 }
 
 // allUserData is short_message, or message_payload when that is empty.
@@ -110,9 +129,13 @@ func headerOf(m *sms.Message, userData []byte) int {
 
 // headerLen is the length of the user data header at the start of body, 0 when
 // there is no well-formed one (3GPP TS 23.040 §9.2.3.24). Some SMSCs copy the
-// UDHI bit of the message into its receipt, where no header follows.
+// UDHI bit of the message into its receipt, where no header follows: what
+// would be an empty one is then the first octet of UTF-16.
 func headerLen(body []byte) int {
 	if len(body) == 0 || 1+int(body[0]) > len(body) {
+		return 0
+	}
+	if body[0] == 0 && len(body) > 2 && body[1] != 0 && body[2] == 0 {
 		return 0
 	}
 	end := 1 + int(body[0])
@@ -191,28 +214,34 @@ func appendNetworkError(b, v []byte) []byte {
 func decodeUCS2(body string) string {
 	const look = 32
 	head := body[:min(len(body), look)&^1]
-	var zeros [2]int
-	for i := range len(head) {
-		if head[i] == 0 {
-			zeros[i&1]++
+	units, big, little := 0, 0, 0
+	for i := 0; i < len(head); i += 2 {
+		if head[i] != 0 || head[i+1] != 0 { // padding tells nothing
+			units++
+		}
+		if head[i] == 0 && head[i+1] != 0 {
+			big++
+		}
+		if head[i] != 0 && head[i+1] == 0 {
+			little++
 		}
 	}
 	var order binary.ByteOrder
-	switch most := len(head) * 3 / 8; { // three quarters of the units
-	case len(head) < 8:
+	switch {
+	case units < 4:
 		return body
-	case zeros[0] >= most && zeros[1] == 0:
+	case 4*big >= 3*units && little == 0:
 		order = binary.BigEndian
-	case zeros[1] >= most && zeros[0] == 0:
+	case 4*little >= 3*units && big == 0:
 		order = binary.LittleEndian
 	default:
 		return body
 	}
-	units := make([]uint16, 0, len(body)/2)
+	all := make([]uint16, 0, len(body)/2)
 	for i := 0; i+1 < len(body); i += 2 {
-		units = append(units, order.Uint16([]byte{body[i], body[i+1]}))
+		all = append(all, order.Uint16([]byte{body[i], body[i+1]}))
 	}
-	return string(utf16.Decode(units))
+	return string(utf16.Decode(all))
 }
 
 // escape makes valid UTF-8 of s without losing anything: an octet that is no

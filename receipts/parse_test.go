@@ -212,3 +212,20 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestARoutesStatesAreReadBeforeFieldsOfTheSMSCsOwn(t *testing.T) {
+	t.Parallel()
+	rules := &ReceiptRules{States: map[string]sms.State{"0": sms.StateDelivered, "lost contact": sms.StateExpired}}
+	for text, want := range map[string]sms.State{
+		"id:5 stat:0":                  sms.StateDelivered,
+		"id:5 stat:0 price:0.02 err:0": sms.StateDelivered,
+		"id:5|stat:0|price:0.02":       sms.StateDelivered,
+		"id:5 stat:Lost Contact err:0": sms.StateExpired,
+		"id:5 stat:01":                 sms.StateUnknown,
+		"id:5 stat:DELIVRD price:0.02": sms.StateDelivered,
+	} {
+		if p := rules.Parse(&sms.Message{ESMClass: sms.ESMClassReceipt, ShortMessage: []byte(text)}); p.State != want {
+			t.Errorf("%q is %s, want %s", text, p.State, want)
+		}
+	}
+}

@@ -51,7 +51,12 @@ func readsLikeReceipt(m *sms.Message) bool {
 // state is what stat: means.
 func (r *ReceiptRules) state(stat string) sms.State {
 	if len(r.States) > 0 {
-		if s, ok := r.States[strings.ToLower(stat)]; ok {
+		stat = strings.ToLower(stat)
+		if s, ok := r.States[stat]; ok {
+			return s
+		}
+		first, _, _ := strings.Cut(stat, " ") // a field that only this SMSC has may follow
+		if s, ok := r.States[trimSeparators(beforeForeign(first))]; ok {
 			return s
 		}
 	}
