@@ -263,6 +263,7 @@ func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, part
 // see it; then the part is sent again as a possible duplicate, as it would
 // have been without its response.
 func (l *Ledger) Late(ctx context.Context, ref sms.JobRef, a sms.Accepted) error {
+	ref.Doubt = true // a further copy may be at the SMSC, or follow: see jobState
 	route := l.desk.route(ref.Route)
 	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
 	id := l.desk.newMessageID(ref, a, part)

@@ -288,6 +288,39 @@ func TestALateResponseCounts(t *testing.T) {
 	}
 }
 
+func TestBothCopiesOfAMessageSayTheStateOfTheJobOnce(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	d, pub := newDesk(t, srv.Addr, nil)
+	ref := jobRef("j1")
+	c := claim(t, d, ref, sms.ClaimFresh) // sent, not answered in time
+	again := ref
+	again.Attempt, again.Doubt = 2, true
+	if err := d.Ledger().Release(t.Context(), again, c.Token, nil); err != nil {
+		t.Fatal(err)
+	}
+	c = claim(t, d, again, sms.ClaimResumed)
+	must(d.Ledger().Accept(t.Context(), again, c.Token, accepted(1, 1, "H2"), nil, outcomeOf(again)))(t)
+	if err := d.Ledger().Late(t.Context(), ref, accepted(1, 1, "H1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"H1", "H2"} {
+		d.Deliver(t.Context(), "acme", "b1", deliverReceipt(id, "DELIVRD"))
+	}
+	states := 0
+	for _, res := range pub.list() {
+		if res.JobID != "j1" || !res.PossibleDuplicate {
+			t.Errorf("receipt of job %q, possible_duplicate %t", res.JobID, res.PossibleDuplicate)
+		}
+		if res.JobState != "" {
+			states++
+		}
+	}
+	if states != 1 || len(pub.list()) != 2 {
+		t.Errorf("%d of %d receipts carry job_state, want 1 of 2", states, len(pub.list()))
+	}
+}
+
 func TestAPartWithoutAMessageIDIsRecorded(t *testing.T) {
 	t.Parallel()
 	srv := start(t)
