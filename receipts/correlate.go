@@ -89,7 +89,7 @@ func (d *Desk) meetParked(ctx context.Context, id *messageID, owner *correlation
 	if err != nil {
 		return err
 	}
-	return d.unpark(ctx, id.owner.Route, id.key, p.Result.ID, payload)
+	return d.unpark(ctx, id.owner.Route, id.key, p, payload)
 }
 
 // takeOver gives an id that the SMSC hands out again to the new part, if the

@@ -139,7 +139,8 @@ func (d *Desk) receipt(ctx context.Context, route string, m *sms.Message) error 
 	res := receiptResult(route, rules.shown(p), &p)
 	var room [4]string // not allocated
 	keys := rules.appendCandidates(room[:0], &p, notation(r.counters.seen.Load()))
-	if len(keys) == 0 {
+	if len(keys) == 0 { // the same text may be of another mobile
+		res.ID = sms.ReceiptID(route, " "+m.Source.Addr+" "+m.Destination.Addr+" "+p.Raw, p.State, p.ErrorCode, p.DoneDate)
 		return d.publishUnmatched(ctx, res)
 	}
 	var owner correlation
@@ -168,6 +169,13 @@ func receiptResult(route, messageID string, p *Parsed) *sms.Result {
 	if identity == "" {
 		identity = " " + p.Raw // no id at all: only the text tells one from another
 	}
+	told := p.ErrorCode
+	if p.State == sms.StateUnknown && p.Stat != "" {
+		told += " " + p.Stat // the SMSC's own word, which may have changed
+	}
+	if p.Intermediate && (p.State.Final() || p.FinalByRule) {
+		told += " intermediate" // the receipt proper says the same, and is final
+	}
 	whole := new(struct { // allocated together
 		result  sms.Result
 		receipt sms.Receipt
@@ -184,7 +192,7 @@ func receiptResult(route, messageID string, p *Parsed) *sms.Result {
 		Raw:          p.Raw,
 	}
 	whole.result = sms.Result{
-		ID:       sms.ReceiptID(route, identity, p.State, p.ErrorCode, p.DoneDate),
+		ID:       sms.ReceiptID(route, identity, p.State, told, p.DoneDate),
 		Kind:     sms.KindReceipt,
 		Producer: sms.UnmatchedProducer,
 		Route:    route,

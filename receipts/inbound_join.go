@@ -227,7 +227,12 @@ func (d *Desk) sweepJoined(ctx context.Context, route, name string, asOf int64) 
 	case a.what == joinRepeat:
 		d.route(route).counters.repeats.Add(1)
 	case a.what == joinClose:
-		return d.publishJoined(ctx, route, set, a)
+		if err := d.publishJoined(ctx, route, set, a); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			d.log.Error("inbound message cannot be published", "route", route, "err", err) // it is due again, and keeps no other waiting
+		}
 	}
 	return nil
 }

@@ -44,9 +44,9 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 	if err != nil {
 		return false, err
 	}
-	for _, cmd := range cmds {
+	for i, cmd := range cmds {
 		if value, ok := cmd.(*redis.Cmd).Val().(string); ok {
-			return d.foundWhileParking(ctx, route, keys, res, string(payload), value, owner)
+			return d.foundWhileParking(ctx, route, keys, keys[i], res, string(payload), value, owner)
 		}
 	}
 	failpoint.Hit("receipt-parked")
@@ -69,12 +69,19 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 	return false, nil
 }
 
-// foundWhileParking takes back what was parked under the other keys.
-func (d *Desk) foundWhileParking(ctx context.Context, route string, keys []string, res *sms.Result, payload, value string, owner *correlation) (known bool, err error) {
-	for _, key := range keys {
-		if err := d.unpark(ctx, route, key, res.ID, payload); err != nil {
-			return false, err
+// foundWhileParking takes back what was parked under the other keys. It leaves
+// the due index alone, where this receipt is not yet, but an equal one that the
+// SMSC had an answer to may be.
+func (d *Desk) foundWhileParking(ctx context.Context, route string, keys []string, found string, res *sms.Result, payload, value string, owner *correlation) (known bool, err error) {
+	_, err = d.store.many(ctx, "take back parked receipt", func() []redis.Cmder {
+		all := make([]redis.Cmder, 0, len(keys)+1)
+		for _, key := range keys {
+			all = append(all, redis.NewIntCmd(ctx, "lrem", d.keys.parking(route, key), 0, payload))
 		}
+		return d.appendShorten(ctx, all, route, found, res.Final)
+	})
+	if err != nil {
+		return false, err
 	}
 	if owner.decode(value) != nil { // ours by its version and yet unreadable: no worker ever will
 		return false, d.publishUnmatched(ctx, res)
@@ -82,16 +89,28 @@ func (d *Desk) foundWhileParking(ctx context.Context, route string, keys []strin
 	return true, nil
 }
 
+// appendShorten appends what lookUp does to an id that a final receipt has met.
+func (d *Desk) appendShorten(ctx context.Context, cmds []redis.Cmder, route, key string, final bool) []redis.Cmder {
+	if !final {
+		return cmds
+	}
+	return append(cmds, redis.NewStringCmd(ctx, "getex", d.keys.id(route, key), "px", d.route(route).finalTTL))
+}
+
 // dueMember names a parked receipt in the due index. A result id has no blank.
 func dueMember(resultID, key string) string { return resultID + " " + key }
 
-// unpark removes a parked receipt that was published.
-func (d *Desk) unpark(ctx context.Context, route, key, resultID, payload string) error {
+// unpark removes a receipt that was published for the id met, under all its keys:
+// under another it would meet another job, should the SMSC give that id out.
+func (d *Desk) unpark(ctx context.Context, route, met string, p *parkedReceipt, payload string) error {
 	_, err := d.store.many(ctx, "remove parked receipt", func() []redis.Cmder {
-		return []redis.Cmder{
-			redis.NewIntCmd(ctx, "lrem", d.keys.parking(route, key), 0, payload),
-			redis.NewIntCmd(ctx, "zrem", d.keys.dueIndex(route), dueMember(resultID, key)),
+		all := make([]redis.Cmder, 0, 2*len(p.Keys)+1)
+		for _, key := range p.Keys {
+			all = append(all,
+				redis.NewIntCmd(ctx, "lrem", d.keys.parking(route, key), 0, payload),
+				redis.NewIntCmd(ctx, "zrem", d.keys.dueIndex(route), dueMember(p.Result.ID, key)))
 		}
+		return d.appendShorten(ctx, all, route, met, p.Result.Final)
 	})
 	return err
 }
@@ -130,12 +149,13 @@ func (d *Desk) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, route := range cmd.Val() {
 		if err := errors.Join(d.sweepRoute(ctx, route), d.sweepJoining(ctx, route)); err != nil {
-			return fmt.Errorf("route %s: %w", route, err)
+			errs = append(errs, fmt.Errorf("route %s: %w", route, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (d *Desk) sweepRoute(ctx context.Context, route string) error {
@@ -174,17 +194,24 @@ func (d *Desk) sweepOne(ctx context.Context, route, member string, asOf int64) e
 	if err != nil {
 		return err
 	}
+	stays := false
 	for _, payload := range cmd.Val() {
 		p, err := decodeParked(payload)
 		if err != nil {
 			d.log.Error("parked receipt left to a worker that can read it", "route", route, "err", err)
-			return d.postpone(ctx, route, member)
+			stays = true
+			continue
 		}
 		if p.Result.ID != resultID {
 			continue
 		}
 		if err := d.publishDue(ctx, route, p); err != nil {
-			return err
+			if ctx.Err() != nil {
+				return err
+			}
+			d.log.Error("parked receipt cannot be published", "route", route, "err", err)
+			stays = true
+			continue
 		}
 		failpoint.Hit("due-published")
 		_, err = one(ctx, d.store, "remove due receipt", func() *redis.IntCmd {
@@ -193,6 +220,9 @@ func (d *Desk) sweepOne(ctx context.Context, route, member string, asOf int64) e
 		if err != nil {
 			return err
 		}
+	}
+	if stays {
+		return d.postpone(ctx, route, member)
 	}
 	_, err = one(ctx, d.store, "forget due receipt", func() *redis.Cmd {
 		return call(ctx, forgetScript, []string{d.keys.dueIndex(route)}, member, asOf)
@@ -242,7 +272,8 @@ func (d *Desk) decide(ctx context.Context, res *sms.Result, ours bool) (matched 
 	return decided == "m", err
 }
 
-// postpone leaves a parked receipt for another parking time.
+// postpone leaves a parked receipt for another parking time, so that it keeps
+// no other from being published.
 func (d *Desk) postpone(ctx context.Context, route, member string) error {
 	_, err := one(ctx, d.store, "postpone due receipt", func() *redis.IntCmd {
 		due := time.Now().Add(d.route(route).ParkingTTL).UnixMilli()
