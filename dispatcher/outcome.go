@@ -233,17 +233,17 @@ func (d *Dispatcher) retry(work context.Context, a *attempt, at time.Time) {
 	if a.refusal.Code != sms.CodeThrottled {
 		attempt++
 	}
-	d.schedule(work, a, at, attempt)
+	d.schedule(work, a, Retry{At: at, Attempt: attempt})
 }
 
 // postpone looks at a job again later that somebody has in hand now.
 func (d *Dispatcher) postpone(work context.Context, a *attempt) {
-	d.schedule(work, a, time.Now().Add(lookAgain), a.ref.Attempt)
+	d.schedule(work, a, Retry{At: time.Now().Add(lookAgain), Attempt: a.ref.Attempt, InHand: true})
 }
 
-func (d *Dispatcher) schedule(work context.Context, a *attempt, at time.Time, attempt int) {
-	err := d.deps.Retrier.Schedule(work, Retry{At: at, JobID: a.ref.JobID, Attempt: attempt, Doubt: a.ref.Doubt, Parts: a.parts, Of: a.del})
-	if err != nil {
+func (d *Dispatcher) schedule(work context.Context, a *attempt, r Retry) {
+	r.JobID, r.Doubt, r.Parts, r.Of = a.ref.JobID, a.ref.Doubt, a.parts, a.del
+	if err := d.deps.Retrier.Schedule(work, r); err != nil {
 		d.giveBack(work, a)
 		return
 	}

@@ -38,7 +38,7 @@ type Delivery interface {
 type Before struct {
 	Replay int        // how often the job was a dead letter and was replayed
 	Parts  []sms.Part // that the SMSC accepted, of a retry or replay; rising
-	Stored int64      // when the message was stored, Unix ms, if it was delivered before; else 0
+	Stored int64      // when the job was stored, Unix ms, if it was delivered before; else 0
 }
 
 // Publisher makes results durable. Publish returns once the server
@@ -58,6 +58,7 @@ type Retry struct {
 	JobID   string
 	Attempt int        // the number the next attempt will have
 	Doubt   bool       // an earlier attempt may have reached the SMSC
+	InHand  bool       // a worker has the job in hand: without a ledger that says more, it is in doubt
 	Parts   []sms.Part // that the SMSC accepted so far
 	Of      Delivery
 }

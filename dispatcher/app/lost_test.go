@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 	"github.com/shortwire-sms/shortwire/dispatcher/app/apptest"
@@ -76,6 +78,44 @@ func TestRedeliveredJobsAreInDoubtWhenRedisLostItsData(t *testing.T) {
 	}
 	if n["most"] != 1 || n["least"] != 2 || n["fresh"] != 1 {
 		t.Errorf("submits: %v", n)
+	}
+}
+
+// A job comes to a worker that has it in hand and is put off, in place of the
+// first delivery; then that worker dies and Redis loses everything.
+func TestAJobPutOffWhileItWasInHandIsInDoubtWhenRedisLostItsData(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action { return smsctest.Action{Drop: true} }}, "")
+	stop := r.Worker("w1")
+	job := `{"id":"most","to":"447700900123","text":"most","delivery":"at_most_once"}`
+	r.Publish(job)
+	apptest.Until(t, "it is at the SMSC", func() bool { return r.accepted() == 1 })
+	js, err := jetstream.New(r.Connect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := func(name string) jetstream.Stream {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	r.Publish(job)
+	apptest.Until(t, "it is put off", func() bool { return stream(sms.Subjects{}.StreamRetry()).CachedInfo().State.Msgs == 1 })
+	if err := stream(sms.Subjects{}.StreamJobs("acme")).Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	r.forgetAll()
+	r.Worker("w2")
+	if got := r.AwaitKinds("most", sms.KindUncertain)[0]; !got.PossibleDuplicate {
+		t.Error("possible_duplicate is false")
+	}
+	if n := r.accepted(); n != 1 {
+		t.Errorf("%d messages at the SMSC, want 1", n)
 	}
 }
 

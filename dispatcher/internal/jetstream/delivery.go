@@ -19,6 +19,7 @@ import (
 const (
 	headerAttempt = "Shortwire-Attempt" // 1-based number of the attempt to come
 	headerDoubt   = "Shortwire-Doubt"   // "true": an earlier attempt may have reached the SMSC
+	headerStored  = "Shortwire-Stored"  // Unix ms: when the job was stored that a worker had in hand when this was scheduled
 )
 
 // confirmTimeout bounds the wait for the answer to an ack.
@@ -59,13 +60,22 @@ func (d *delivery) Before() dispatcher.Before {
 	if d.informed() {
 		b = readBefore(d.msg.Header)
 	}
-	if firstDelivery(d.msg.Reply) {
-		return b
-	}
-	if m, err := d.msg.Metadata(); err == nil {
-		b.Stored = m.Timestamp.UnixMilli()
+	switch {
+	case d.from.retries && len(d.msg.Header[headerStored]) > 0:
+		b.Stored, _ = strconv.ParseInt(d.msg.Header.Get(headerStored), 10, 64)
+	case !firstDelivery(d.msg.Reply):
+		b.Stored = d.stored()
 	}
 	return b
+}
+
+// stored is when the server stored the message, in Unix ms.
+func (d *delivery) stored() int64 {
+	m, err := d.msg.Metadata()
+	if err != nil {
+		return 0
+	}
+	return m.Timestamp.UnixMilli()
 }
 
 // informed reports whether the headers tell of attempts before this one.

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -113,6 +114,9 @@ func (c *Client) Schedule(ctx context.Context, r dispatcher.Retry) error {
 	h[headerAttempt] = []string{strconv.Itoa(r.Attempt)}
 	if r.Doubt {
 		h[headerDoubt] = []string{"true"}
+	}
+	if d, ours := r.Of.(*delivery); ours && r.InHand {
+		h[headerStored] = []string{strconv.FormatInt(cmp.Or(d.Before().Stored, d.stored()), 10)}
 	}
 	if err := setParts(h, r.Parts); err != nil {
 		return fmt.Errorf("schedule retry: %w", err)

@@ -234,6 +234,34 @@ func TestADeadLetterIsReplayedOnceAndRemoved(t *testing.T) {
 	}
 }
 
+func TestAJobPutOffWhileAWorkerHasItKeepsItsAge(t *testing.T) {
+	t.Parallel()
+	c := setUp(t, dial(t, startServer(t).url()))
+	k := consume(t, c, 10)
+	publishJobs(t, c, 1)
+	d := k.next(t)
+	age := d.(*delivery).stored()
+	if got := d.Before().Stored; got != 0 || age == 0 {
+		t.Errorf("of a first delivery %d, stored at %d", got, age)
+	}
+	for _, inHand := range []bool{true, true, false} { // found in hand twice, then refused for now
+		if err := c.Schedule(t.Context(), dispatcher.Retry{At: time.Now(), JobID: "a", Attempt: 1, InHand: inHand, Of: d}); err != nil {
+			t.Fatal(err)
+		}
+		d.Ack()
+		d = k.next(t)
+		want := int64(0)
+		if inHand {
+			want = age
+		}
+		if got := d.Before().Stored; got != want {
+			t.Errorf("in hand %t: stored at %d, want %d", inHand, got, want)
+		}
+	}
+	d.Ack()
+	k.end(t)
+}
+
 func TestTheFirstDeliveryIsToldFromOthers(t *testing.T) {
 	t.Parallel()
 	for reply, want := range map[string]bool{
