@@ -109,6 +109,9 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 	return s.clock.now() - start, nil
 }
 
+// hangUpTimeout is how long a peer that has answered our unbind may take to close.
+const hangUpTimeout = 500 * time.Millisecond
+
 // Unbind ends the session in good order: no new submits, then the open calls
 // and handlers get their end until ctx ends, then unbind, whose response is
 // awaited for Config.UnbindTimeout while all else goes on. It may be called
@@ -137,8 +140,24 @@ func (s *Session) Unbind(ctx context.Context) error {
 		s.fail(ErrUnbindTimeout)
 		return ErrUnbindTimeout
 	}
+	if err == nil {
+		s.hangUp()
+	}
 	s.fail(nil)
 	return nil
+}
+
+// hangUp says that nothing more will come and waits, bounded, for the peer to
+// close: a connection that is closed before its last octets were read is reset,
+// and the peer takes it for a fault.
+func (s *Session) hangUp() {
+	half, ok := s.conn.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hangUpTimeout)
+	defer cancel()
+	s.waitFor(ctx, func() bool { return false })
 }
 
 // request sends a PDU without a body and waits for its answer.
