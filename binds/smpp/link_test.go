@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,4 +233,38 @@ func TestAClosedConnectionEndsTheSession(t *testing.T) {
 			t.Errorf("call ended with %v, session with %v", c.Err, r.err)
 		}
 	})
+}
+
+func TestAfterItsUnbindTheSessionWaitsForThePeerToClose(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	here, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, Config{UnbindTimeout: time.Minute}, here, newRawPeer(t, there), nil)
+	left := make(chan error, 1)
+	go func() { left <- r.Unbind(context.Background()) }()
+	r.peer.respond(r.peer.want(cmdUnbind), 0, "")
+	if pdu, more := <-r.peer.in; more {
+		t.Errorf("after unbind came %#x", pdu.command)
+	}
+	// The session has said that it goes; it hears what the peer still says.
+	r.peer.send(rawPDU{command: cmdAlertNotification, sequence: 9})
+	_ = there.Close()
+	if err := <-left; err != nil {
+		t.Errorf("Unbind returned %v", err)
+	}
+	<-r.done
+	if r.err != nil || r.Stats().Inbound != 2 { // unbind_resp and what came after it
+		t.Errorf("Run returned %v after %d PDUs", r.err, r.Stats().Inbound)
+	}
 }
