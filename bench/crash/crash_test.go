@@ -161,7 +161,7 @@ func play(t *testing.T, r row, j job, successor string) {
 	if code, err := w.Terminate(ctx); err != nil || code != 0 {
 		t.Errorf("the successor ended with %d, %v\n%s", code, err, w.Tail(20))
 	}
-	got, broken := s.judge(j)
+	got, broken := s.judge(j, r.smsc)
 	if diff := cmp.Diff(r.then(j), got); diff != "" {
 		t.Errorf("fate (-want +got):\n%s", diff)
 	}
@@ -309,9 +309,9 @@ func (s *stage) finished(ctx context.Context) error {
 }
 
 // judge says what became of the job and which promises were broken.
-func (s *stage) judge(j job) (fate, []string) {
+func (s *stage) judge(j job, smsc manner) (fate, []string) {
 	id := load.Single("crash", 1).ID
-	judging := judge.New([]judge.Job{{ID: id, Parts: j.parts, AtMostOnce: j.atMostOnce}})
+	judging := judge.New([]judge.Job{{ID: id, Parts: j.parts, AtMostOnce: j.atMostOnce, Refused: smsc == picky}})
 	f := fate{}
 	for _, m := range s.smsc.Submits() {
 		part, text := 1, m.Text()

@@ -20,7 +20,7 @@ type Job struct {
 	ID         string
 	Parts      int  // messages that it becomes
 	AtMostOnce bool // delivery: at_most_once
-	Refused    bool // the SMSC refuses its number for good
+	Refused    bool // the SMSC refuses its number for good, and that of no other job
 }
 
 // Submit is one submit_sm as the SMSC saw it.
@@ -38,7 +38,7 @@ type Judge struct {
 	forgot   []time.Time       // when Redis lost its data
 	parked   time.Duration     // how long before that a receipt may have been answered and parked
 	receipts map[string]string // result id by producer, message id and state
-	resultID map[string]struct{}
+	resultID map[string]string // kind by result id
 
 	submits   int
 	repeats   int
@@ -52,6 +52,7 @@ type file struct {
 	accepted []*message
 	outcomes []outcome        // distinct by result id
 	parts    map[int]struct{} // with a matched final receipt
+	states   int              // receipts with a job_state, distinct by result id
 }
 
 // message is one message id: what the SMSC gave it to, and what its receipt says.
@@ -88,7 +89,7 @@ func New(jobs []Job) *Judge {
 		cases:     make(map[string]*file, len(jobs)),
 		byID:      make(map[string]*message, len(jobs)),
 		receipts:  make(map[string]string, len(jobs)),
-		resultID:  make(map[string]struct{}, 2*len(jobs)),
+		resultID:  make(map[string]string, 2*len(jobs)),
 		unmatched: map[string]struct{}{},
 	}
 	for _, job := range jobs {
@@ -146,6 +147,7 @@ type result struct {
 	Part      int    `json:"part"`
 	State     string `json:"state"`
 	Final     bool   `json:"final"`
+	JobState  string `json:"job_state"`
 }
 
 // unmatchedProducer stands for the producer of a receipt whose job is unknown.
@@ -157,11 +159,14 @@ func (j *Judge) Result(data []byte) error {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return fmt.Errorf("result %.100q: %w", data, err)
 	}
-	if _, seen := j.resultID[r.ID]; seen {
+	if kind, seen := j.resultID[r.ID]; seen {
 		j.repeats++ // at least once: consumers drop what they have seen
+		if kind != r.Kind {
+			j.stray = append(j.stray, fmt.Sprintf("result %s came as %s and as %s", r.ID, kind, r.Kind))
+		}
 		return nil
 	}
-	j.resultID[r.ID] = struct{}{}
+	j.resultID[r.ID] = r.Kind
 	if r.Kind == "receipt" {
 		j.receipt(&r)
 		return nil
@@ -205,6 +210,9 @@ func (j *Judge) receipt(r *result) {
 		f.parts = make(map[int]struct{}, f.job.Parts)
 	}
 	f.parts[r.Part] = struct{}{}
+	if r.JobState != "" {
+		f.states++
+	}
 }
 
 func (j *Judge) message(id string) *message {

@@ -33,7 +33,7 @@ func good() facts {
 		results: []string{
 			submitted("one", "", "m1"), submitted("three", "", "m2", "m3", "m4"), submitted("once", "", "m5"),
 			`{"id":"no.o","kind":"failed","job_id":"no","producer":"p","code":"rejected"}`,
-			receipt("one", 1, "m1"), receipt("three", 1, "m2"), receipt("three", 2, "m3"), receipt("three", 3, "m4"), receipt("once", 1, "m5"),
+			lastReceipt("one", 1, "m1"), receipt("three", 1, "m2"), receipt("three", 2, "m3"), lastReceipt("three", 3, "m4"), lastReceipt("once", 1, "m5"),
 		},
 	}
 }
@@ -48,6 +48,11 @@ func submitted(job, more string, ids ...string) string {
 
 func receipt(job string, part int, id string) string {
 	return fmt.Sprintf(`{"id":"%s.r","kind":"receipt","job_id":%q,"producer":"p","message_id":%q,"part":%d,"state":"DELIVERED","final":true}`, id, job, id, part)
+}
+
+// lastReceipt is the one that completes the parts of a job.
+func lastReceipt(job string, part int, id string) string {
+	return strings.TrimSuffix(receipt(job, part, id), "}") + `,"job_state":"DELIVERED"}`
 }
 
 func unmatched(id string) string {
@@ -90,7 +95,9 @@ func (f facts) judge(t *testing.T, order func(submits, results func())) *Verdict
 }
 
 // broken is the part of a verdict that must be 0.
-type broken struct{ Lost, LostReceipts, TwoOutcomes, DupNotAllowed, Orphaned, FalseClaims, Stray int }
+type broken struct {
+	Lost, LostReceipts, TwoOutcomes, DupNotAllowed, Orphaned, FalseClaims, Stray, JobStates int
+}
 
 func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 	t.Parallel()
@@ -113,7 +120,22 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 		"two outcomes that contradict each other": {
 			func(_ *testing.T, f *facts) {
 				f.results = append(f.results, `{"id":"one.f","kind":"failed","job_id":"one","producer":"p","parts":[{"message_id":"m1"}]}`)
-			}, broken{TwoOutcomes: 1},
+			}, broken{TwoOutcomes: 1, FalseClaims: 1},
+		},
+		"two outcomes under one id": {
+			func(_ *testing.T, f *facts) {
+				f.results = append(f.results, `{"id":"one.o","kind":"uncertain","job_id":"one","producer":"p","possible_duplicate":true}`)
+			}, broken{Stray: 1},
+		},
+		"all receipts of a job and no job_state": {
+			func(t *testing.T, f *facts) {
+				f.replace(t, lastReceipt("three", 3, "m4"), receipt("three", 3, "m4"))
+			}, broken{JobStates: 1},
+		},
+		"job_state twice": {
+			func(t *testing.T, f *facts) {
+				f.replace(t, receipt("three", 1, "m2"), lastReceipt("three", 1, "m2"))
+			}, broken{JobStates: 1},
 		},
 		"an outcome repeated under its id is at-least-once": {
 			func(_ *testing.T, f *facts) { f.results = append(f.results, f.results...) }, broken{},
@@ -145,24 +167,24 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 		"an uncertain job may have an unmatched receipt": {
 			func(t *testing.T, f *facts) {
 				f.replace(t, submitted("once", "", "m5"), `{"id":"once.u","kind":"uncertain","job_id":"once","producer":"p"}`)
-				f.replace(t, receipt("once", 1, "m5"), unmatched("m5"))
+				f.replace(t, lastReceipt("once", 1, "m5"), unmatched("m5"))
 			}, broken{},
 		},
 		"an unmatched receipt of a job that was never in doubt": {
-			func(t *testing.T, f *facts) { f.replace(t, receipt("one", 1, "m1"), unmatched("m1")) }, broken{Orphaned: 1},
+			func(t *testing.T, f *facts) { f.replace(t, lastReceipt("one", 1, "m1"), unmatched("m1")) }, broken{Orphaned: 1},
 		},
 		"an unmatched receipt of a message that never was": {
 			func(_ *testing.T, f *facts) { f.results = append(f.results, unmatched("m99")) }, broken{Stray: 1},
 		},
 		"a receipt joined to the wrong job": {
-			func(t *testing.T, f *facts) { f.replace(t, receipt("one", 1, "m1"), receipt("once", 1, "m1")) }, broken{Stray: 1},
+			func(t *testing.T, f *facts) { f.replace(t, lastReceipt("one", 1, "m1"), receipt("once", 1, "m1")) }, broken{Stray: 1},
 		},
 		"a receipt joined to the wrong part": {
 			func(t *testing.T, f *facts) { f.replace(t, receipt("three", 2, "m3"), receipt("three", 1, "m3")) }, broken{Stray: 1},
 		},
 		"a receipt under two ids": {
 			func(_ *testing.T, f *facts) {
-				f.results = append(f.results, strings.Replace(receipt("one", 1, "m1"), "m1.r", "m1.r2", 1))
+				f.results = append(f.results, strings.Replace(lastReceipt("one", 1, "m1"), "m1.r", "m1.r2", 1))
 			}, broken{Stray: 1},
 		},
 		"a result of a job that nobody published": {
@@ -174,7 +196,7 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 		"submitted, though the SMSC never accepted it": {
 			func(t *testing.T, f *facts) {
 				f.submits = f.submits[1:]
-				f.drop(t, receipt("one", 1, "m1"))
+				f.drop(t, lastReceipt("one", 1, "m1"))
 			}, broken{FalseClaims: 1},
 		},
 		"submitted with a part missing": {
@@ -186,7 +208,7 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 			func(t *testing.T, f *facts) {
 				f.submits[5].MessageID = "m6"
 				f.replace(t, `{"id":"no.o","kind":"failed","job_id":"no","producer":"p","code":"rejected"}`, submitted("no", "", "m6"))
-				f.results = append(f.results, receipt("no", 1, "m6"))
+				f.results = append(f.results, lastReceipt("no", 1, "m6"))
 			}, broken{FalseClaims: 1},
 		},
 		"a refused number whose refusal died with its worker": {
@@ -204,11 +226,20 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 		"failed, though the SMSC accepted it": {
 			func(t *testing.T, f *facts) {
 				f.replace(t, submitted("one", "", "m1"), `{"id":"one.o","kind":"failed","job_id":"one","producer":"p","code":"unavailable"}`)
-			}, broken{FalseClaims: 1},
+			}, broken{FalseClaims: 2},
+		},
+		"failed or expired, though the SMSC refuses nothing of it": {
+			func(t *testing.T, f *facts) {
+				f.replace(t, submitted("one", "", "m1"), `{"id":"one.o","kind":"failed","job_id":"one","producer":"p","code":"temporary","parts":[{"message_id":"m1"}]}`)
+				f.replace(t, submitted("once", "", "m5"), `{"id":"once.o","kind":"expired","job_id":"once","producer":"p","code":"expired","parts":[{"message_id":"m5"}]}`)
+			}, broken{FalseClaims: 2},
 		},
 		"failed with the accepted part named": {
 			func(t *testing.T, f *facts) {
-				f.replace(t, submitted("one", "", "m1"), `{"id":"one.o","kind":"failed","job_id":"one","producer":"p","code":"rejected","parts":[{"message_id":"m1"}]}`)
+				f.submits[5].MessageID = "m6"
+				f.replace(t, `{"id":"no.o","kind":"failed","job_id":"no","producer":"p","code":"rejected"}`,
+					`{"id":"no.o","kind":"failed","job_id":"no","producer":"p","code":"rejected","parts":[{"message_id":"m6"}]}`)
+				f.results = append(f.results, lastReceipt("no", 1, "m6"))
 			}, broken{},
 		},
 	} {
@@ -221,7 +252,7 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 				func(submits, results func()) { results(); submits() },
 			} {
 				v := f.judge(t, order)
-				got := broken{v.Lost, v.LostReceipts, v.TwoOutcomes, v.DupNotAllowed, v.Orphaned, v.FalseClaims, v.Stray}
+				got := broken{v.Lost, v.LostReceipts, v.TwoOutcomes, v.DupNotAllowed, v.Orphaned, v.FalseClaims, v.Stray, v.JobStates}
 				if d := cmp.Diff(c.want, got); d != "" {
 					t.Errorf("verdict (-want +got):\n%s%s", d, strings.Join(v.Examples, "\n"))
 				}
@@ -237,7 +268,7 @@ func TestWithoutTheRecordOfTheSMSCEveryPartOfASubmittedJobNeedsItsReceipt(t *tes
 	t.Parallel()
 	f := good()
 	f.submits = nil
-	f.drop(t, receipt("three", 3, "m4"))
+	f.drop(t, lastReceipt("three", 3, "m4"))
 	v := f.judge(t, func(_, results func()) { results() })
 	if v.LostReceipts != 1 || v.Broken() != 1 {
 		t.Errorf("%d lost receipts and %d broken promises, want 1 and 1: %v", v.LostReceipts, v.Broken(), v.Examples)
@@ -254,9 +285,9 @@ func TestForgetfulRedisExcusesWhatOnlyItKnewAndNothingElse(t *testing.T) {
 	j.Answered("m10", lost.Add(-11*time.Second))
 	f := good()
 	f.submits = append(f.submits, Submit{"one", 1, "m8"}, Submit{"once", 1, "m9"}, Submit{"three", 1, "m10"})
-	f.replace(t, receipt("one", 1, "m1"), unmatched("m1"))
-	f.drop(t, receipt("three", 3, "m4"))
-	f.drop(t, receipt("once", 1, "m5"))
+	f.replace(t, lastReceipt("one", 1, "m1"), unmatched("m1"))
+	f.drop(t, lastReceipt("three", 3, "m4"))
+	f.drop(t, lastReceipt("once", 1, "m5"))
 	f.results = append(f.results, unmatched("m8"), unmatched("m9"))
 	for _, s := range f.submits {
 		j.Submit(s)
@@ -267,7 +298,7 @@ func TestForgetfulRedisExcusesWhatOnlyItKnewAndNothingElse(t *testing.T) {
 		}
 	}
 	v := j.Verdict()
-	got := broken{v.Lost, v.LostReceipts, v.TwoOutcomes, v.DupNotAllowed, v.Orphaned, v.FalseClaims, v.Stray}
+	got := broken{v.Lost, v.LostReceipts, v.TwoOutcomes, v.DupNotAllowed, v.Orphaned, v.FalseClaims, v.Stray, v.JobStates}
 	// m9 is of an at_most_once job; m5 was answered after the loss, m10 too long
 	// before it; m4 may have been parked.
 	if d := cmp.Diff(broken{DupNotAllowed: 1, LostReceipts: 2}, got); d != "" || v.DupAllowed != 2 || v.Forgotten != 1 {

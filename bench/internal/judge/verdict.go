@@ -28,6 +28,7 @@ type Verdict struct {
 	DupNotAllowed int `json:"duplicated_not_allowed"` // messages beyond one per part that nobody was told of, or of an at_most_once job
 	Orphaned      int `json:"orphaned"`               // unmatched receipts of jobs that were never in doubt
 	FalseClaims   int `json:"false_claims"`           // outcomes that the SMSC's record contradicts
+	JobStates     int `json:"job_states"`             // jobs whose receipts are all there, and none or several with job_state
 	Stray         int `json:"stray"`                  // results, receipts and submits that belong to nothing
 
 	Examples []string `json:"examples,omitempty"` // of broken promises, a few of each kind
@@ -38,7 +39,7 @@ const maxExamples = 5
 
 // Broken counts the broken promises.
 func (v *Verdict) Broken() int {
-	return v.Lost + v.LostReceipts + v.TwoOutcomes + v.DupNotAllowed + v.Orphaned + v.FalseClaims + v.Stray
+	return v.Lost + v.LostReceipts + v.TwoOutcomes + v.DupNotAllowed + v.Orphaned + v.FalseClaims + v.JobStates + v.Stray
 }
 
 // Verdict judges what was added so far. Without any Submit the SMSC's record is
@@ -54,6 +55,7 @@ func (j *Judge) Verdict() *Verdict {
 		if j.recorded {
 			v.judgeRecord(f, j)
 			v.judgeClaims(f, j.byID)
+			v.judgeStates(f, len(j.forgot) > 0)
 		} else {
 			v.judgeReceipts(f)
 		}
@@ -137,6 +139,18 @@ func (v *Verdict) judgeReceipts(f *file) {
 	}
 }
 
+// judgeStates demands that the receipts of a job say its state once, when each
+// part has one. Of a job in doubt copies of a part may have receipts that nobody
+// could join to it.
+func (v *Verdict) judgeStates(f *file, forgot bool) {
+	if forgot || f.doubt() || len(f.parts) < f.job.Parts {
+		return
+	}
+	if f.states != 1 {
+		v.broke(&v.JobStates, "job %s has its %d receipts, and %d of them with job_state", f.job.ID, len(f.parts), f.states)
+	}
+}
+
 // judgeRecord holds the job's submits and receipts against each other.
 func (v *Verdict) judgeRecord(f *file, j *Judge) {
 	forgot := len(j.forgot) > 0
@@ -174,8 +188,11 @@ func (v *Verdict) judgeClaims(f *file, byID map[string]*message) {
 		// One that says that nobody knows is not contradicted: the refusal died
 		// with the worker that read it.
 		unknown := o.kind == "uncertain" && o.possibleDuplicate
-		if f.job.Refused && o.kind != "failed" && !unknown {
+		switch unsent := o.kind == "failed" || o.kind == "expired"; {
+		case f.job.Refused && o.kind != "failed" && !unknown:
 			v.broke(&v.FalseClaims, "job %s goes to a refused number and is %s", f.job.ID, o.kind)
+		case unsent && !f.job.Refused:
+			v.broke(&v.FalseClaims, "job %s is %s (%s), though the SMSC refuses nothing of it", f.job.ID, o.kind, o.code)
 		}
 		if o.kind == "submitted" && len(o.messageIDs) != f.job.Parts {
 			v.broke(&v.FalseClaims, "job %s is submitted with %d of %d parts", f.job.ID, len(o.messageIDs), f.job.Parts)
@@ -223,6 +240,7 @@ func (v *Verdict) WriteTable(w io.Writer) error {
 	row("two outcomes", v.TwoOutcomes, must0)
 	row("orphaned receipts", v.Orphaned, must0)
 	row("false claims", v.FalseClaims, must0)
+	row("job_state not once", v.JobStates, must0)
 	row("stray", v.Stray, must0)
 	if err := t.Flush(); err != nil {
 		return err
