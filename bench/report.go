@@ -44,6 +44,7 @@ type report struct {
 	Jobs               int     `json:"jobs"`
 	Binds              int     `json:"binds"`
 	Window             int     `json:"window"`
+	Procs              int     `json:"gomaxprocs"` // of each process; 0 is Go's own choice
 	Rounds             []round `json:"rounds"`
 	Machine            machine `json:"machine"`
 	Date               string  `json:"date"`
@@ -141,8 +142,8 @@ func (r *report) write(w io.Writer, asJSON bool) error {
 		return err
 	}
 	if r.FloorRatio > 0 {
-		fmt.Fprintf(w, "floor ratio %.2f (time), %.2f (CPU); medians of %d rounds, %d binds × window %d\n",
-			r.FloorRatio, r.FloorCPURatio, len(r.Rounds)/2, r.Binds, r.Window)
+		fmt.Fprintf(w, "floor ratio %.2f (time), %.2f (CPU); medians of %d rounds, %d binds × window %d, GOMAXPROCS=%d\n",
+			r.FloorRatio, r.FloorCPURatio, len(r.Rounds)/2, r.Binds, r.Window, r.Procs)
 	}
 	fmt.Fprintf(w, "%s · %s, %d cores, %s · %s\n", r.Command, r.Machine.CPU, r.Machine.Cores, r.Machine.Go, r.Date)
 	if !asJSON {
