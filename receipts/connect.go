@@ -16,6 +16,11 @@ import (
 const (
 	dialTimeout = 2 * time.Second
 	ioTimeout   = 3 * time.Second
+	// slotsAge is how old a client's map of a Redis Cluster may get while it is
+	// used. go-redis asks anew by itself when a node redirects it, not when a
+	// node is gone: with its own 60 s a dead master was dialled for a minute
+	// after its replica had taken over.
+	slotsAge = time.Second
 )
 
 // Connect makes the client for a URL, with options that suit a Desk. It does
@@ -53,7 +58,8 @@ func Connect(url string) (redis.UniversalClient, error) {
 		if err != nil {
 			return nil, fmt.Errorf("redis url: %w", err)
 		}
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
+		o.DialTimeout, o.DialerRetries, o.ReadTimeout, o.WriteTimeout = dialTimeout, 1, ioTimeout, ioTimeout
+		o.ClusterStateReloadInterval = slotsAge
 		return redis.NewClusterClient(o), nil
 	}
 	return nil, fmt.Errorf("redis url: unknown scheme %q, must be redis, redis+sentinel or redis+cluster", scheme)

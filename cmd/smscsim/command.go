@@ -58,7 +58,7 @@ It prints one line when it is ready, and a summary after SIGTERM or SIGINT.
 With --admin it serves over HTTP:
   GET  /stats                        counters, as JSON
   GET  /binds                        every bind there was, as JSON
-  POST /cut                          drop all connections without unbind
+  POST /cut                          drop all connections without unbind; ?bind=N that one of /binds
   POST /unbind                       send unbind on every bind
   POST /stall?for=10s                neither read nor write for a while; without for until /resume
   POST /resume                       end a stall

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -70,8 +71,18 @@ func adminHandler(smsc *smsctest.SMSC) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, smsc.Stats()) })
 	mux.HandleFunc("GET /binds", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, smsc.Binds()) })
-	mux.HandleFunc("POST /cut", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, map[string]int{"connections": smsc.CutConnections()})
+	mux.HandleFunc("POST /cut", func(w http.ResponseWriter, r *http.Request) {
+		n := 1
+		if bind := r.URL.Query().Get("bind"); bind == "" {
+			n = smsc.CutConnections()
+		} else if id, err := strconv.ParseUint(bind, 10, 64); err != nil {
+			http.Error(w, "bind: "+err.Error(), http.StatusBadRequest)
+			return
+		} else if err := smsc.Cut(id); err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		writeJSON(w, map[string]int{"connections": n})
 	})
 	mux.HandleFunc("POST /unbind", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]int{"binds": smsc.Unbind()})

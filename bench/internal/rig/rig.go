@@ -23,7 +23,8 @@ const readyTimeout = 20 * time.Second
 
 // Rig holds the processes of one run and the directory that they share.
 type Rig struct {
-	dir string
+	dir    string
+	listen string // address that servers listen on
 
 	mu    sync.Mutex
 	procs []*Proc // guarded by mu
@@ -36,8 +37,15 @@ func Open() (*Rig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make directory of the rig: %w", err)
 	}
-	return &Rig{dir: dir}, nil
+	return &Rig{dir: dir, listen: loopback}, nil
 }
+
+// loopback is where servers listen, and where the rig itself reaches them.
+const loopback = "127.0.0.1"
+
+// ListenEverywhere has the servers that are started from now on listen on every
+// address, for a rig in a network namespace of its own.
+func (r *Rig) ListenEverywhere() { r.listen = "0.0.0.0" }
 
 // Dir is the directory of the rig; Close removes it.
 func (r *Rig) Dir() string { return r.dir }

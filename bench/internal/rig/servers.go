@@ -36,18 +36,26 @@ func (s *Server) Restart(ctx context.Context) error {
 // StartNATS begins a NATS server with JetStream in files, and waits until
 // JetStream answers. Everything but address and directory is its default.
 func (r *Rig) StartNATS(ctx context.Context, program string) (*Server, error) {
-	dir, err := r.Subdir("nats")
-	if err != nil {
-		return nil, err
-	}
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Addr: addr(port)}
-	s.start = func() (*Proc, error) {
-		return r.Start("nats-server", nil, program, "-a", "127.0.0.1", "-p", strconv.Itoa(port), "-js", "-sd", dir)
+	s, err := r.natsServer(program, "nats-server", "nats", port)
+	if err != nil {
+		return nil, err
 	}
+	return s, s.Restart(ctx)
+}
+
+// natsServer is one that has not begun.
+func (r *Rig) natsServer(program, name, subdir string, port int, more ...string) (*Server, error) {
+	dir, err := r.Subdir(subdir)
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{"-a", r.listen, "-p", strconv.Itoa(port), "-js", "-sd", dir}, more...)
+	s := &Server{Addr: addr(port)}
+	s.start = func() (*Proc, error) { return r.Start(name, nil, program, args...) }
 	s.ready = func(ctx context.Context) error {
 		nc, err := nats.Connect(s.URL("nats"), nats.NoReconnect(), nats.Timeout(time.Second))
 		if err != nil {
@@ -63,7 +71,7 @@ func (r *Rig) StartNATS(ctx context.Context, program string) (*Server, error) {
 		_, err = js.AccountInfo(ctx)
 		return err
 	}
-	return s, s.Restart(ctx)
+	return s, nil
 }
 
 // Durability says what a redis-server keeps when it is killed.
@@ -82,25 +90,38 @@ const (
 
 // StartRedis begins a redis-server and waits until it answers PING.
 func (r *Rig) StartRedis(ctx context.Context, program string, keep Durability) (*Server, error) {
-	dir, err := r.Subdir("redis")
-	if err != nil {
-		return nil, err
-	}
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--daemonize", "no"}
+	s, err := r.redisServer(program, "redis-server", "redis", port, keep)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Restart(ctx)
+}
+
+// redisServer is one that has not begun.
+func (r *Rig) redisServer(program, name, subdir string, port int, keep Durability, more ...string) (*Server, error) {
+	dir, err := r.Subdir(subdir)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"--bind", r.listen, "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--daemonize", "no"}
+	if r.listen != loopback {
+		args = append(args, "--protected-mode", "no")
+	}
 	if keep == LogWrites {
 		args = append(args, "--appendonly", "yes", "--appendfsync", "no")
 	}
+	args = append(args, more...)
 	s := &Server{Addr: addr(port)}
-	s.start = func() (*Proc, error) { return r.Start("redis-server", nil, program, args...) }
+	s.start = func() (*Proc, error) { return r.Start(name, nil, program, args...) }
 	s.ready = func(ctx context.Context) error {
 		_, err := redisCommand(ctx, s.Addr, "PING")
 		return err
 	}
-	return s, s.Restart(ctx)
+	return s, nil
 }
 
 // URL is the server's address as a URL of that scheme.
@@ -171,7 +192,7 @@ type SMSC struct {
 // StartSMSC begins the simulator with these flags and waits until it listens.
 func (r *Rig) StartSMSC(ctx context.Context, program string, flags ...string) (*SMSC, error) {
 	p, err := r.Start("smscsim", nil, program,
-		append([]string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, flags...)...)
+		append([]string{"--listen", r.listen + ":0", "--admin", "127.0.0.1:0"}, flags...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -237,4 +258,4 @@ func (s *SMSC) Stats(ctx context.Context) (SMSCStats, error) {
 	return stats, nil
 }
 
-func addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+func addr(port int) string { return fmt.Sprintf("%s:%d", loopback, port) }
