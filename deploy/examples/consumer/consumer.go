@@ -15,8 +15,12 @@ import (
 )
 
 const (
-	// ackWait is how long handle may take before the result comes again.
-	ackWait = 30 * time.Second
+	// ackWait is how long a result may wait here, behind the others that were
+	// fetched with it, and be handled, before it comes again. Where handle takes
+	// longer than ackWait/fetched, take one up or the other down: what comes
+	// again may come to another program of the same name.
+	ackWait = 2 * time.Minute
+	fetched = 100
 	// remembered is how many ids of results are kept. Workers publish a result
 	// again within seconds, or when its job is redelivered, and JetStream drops
 	// most of those; this is for the rest.
@@ -51,7 +55,7 @@ func (c *Consumer) Run(ctx context.Context, nc *nats.Conn, handle func(context.C
 	if err != nil {
 		return fmt.Errorf("create durable consumer %s: %w", c.Durable, err)
 	}
-	messages, err := durable.Messages(jetstream.PullMaxMessages(500))
+	messages, err := durable.Messages(jetstream.PullMaxMessages(fetched))
 	if err != nil {
 		return fmt.Errorf("read results: %w", err)
 	}
