@@ -110,7 +110,7 @@ func (d *Dispatcher) admit(intake context.Context, a *attempt) (Reservation, err
 		intake, cancel = context.WithDeadlineCause(intake, a.job.ExpiresAt, errExpired)
 		defer cancel()
 	}
-	turn, err := d.turnstile.wait(intake, a.del.Origin().Lane, min(len(a.todo), d.perTurn))
+	turn, err := d.turnstile.wait(intake, a.del.Origin().Lane, a.ref.Producer, min(len(a.todo), d.perTurn))
 	if p, tries := turn.(*probe); tries {
 		p.judge = a.judge
 	}

@@ -63,7 +63,7 @@ func pausable() (*turnstile, *answers, *bytes.Buffer) {
 func try(t *testing.T, ts *turnstile) (waited time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
-	res, err := ts.wait(t.Context(), sms.LaneNormal, 1)
+	res, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestATurnThatIsGivenBackGoesToTheNext(t *testing.T) {
 		ts, _, _ := pausable()
 		defer ts.stop()
 		ts.barred(refusal, time.Now())
-		first, err := ts.wait(t.Context(), sms.LaneNormal, 1)
+		first, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,6 +46,7 @@ type Snapshot struct {
 	Codes       map[sms.Code]int64      // their codes
 	InHand      map[sms.Lane]int        // jobs taken and not yet settled
 	Waiting     map[sms.Lane]int        // of these, waiting for their turn
+	Producers   map[sms.Lane]int        // whose these are
 	Limit       Limit                   // what limits the route now
 	Limited     map[Limit]time.Duration // how long each limit held so far
 	Paused      *Pause                  // nil unless the SMSC refuses the account
@@ -61,6 +62,7 @@ func (d *Dispatcher) Snapshot() Snapshot {
 		Codes:       make(map[sms.Code]int64),
 		InHand:      make(map[sms.Lane]int, laneCount),
 		Waiting:     d.turnstile.waiting(),
+		Producers:   d.turnstile.producers(),
 	}
 	for i, lane := range sms.Lanes() {
 		s.InHand[lane] = int(d.hands[i].all.Load())

@@ -11,7 +11,13 @@ import (
 // turnstile lets one job through at a time: the next in the most urgent lane
 // that has credit, once a bind has window slots for it and the limiter has
 // tokens. The choice is made when slot and tokens are there, not when the job
-// arrives, so that high overtakes bulk at the very next slot.
+// arrives, so that high overtakes bulk at the very next slot. Within a lane
+// producers take turns.
+//
+// Credit is in parts, since slots and tokens are. A lane that waits for less
+// than its share saves credit, so what high sends now and then goes first
+// however much it is; only a lane that has used up more than its share lets a
+// less urgent one go before.
 //
 // It has no goroutine: whoever changes something (a job arrives, a slot comes
 // free, a token is due) turns it by calling turn.
@@ -23,19 +29,24 @@ type turnstile struct {
 	waiters sync.Pool // of *waiter
 
 	mu      sync.Mutex
-	queues  [laneCount]fifo // guarded by mu
-	credits [laneCount]int  // grants left in this round; guarded by mu
-	resume  time.Time       // no tokens before this; guarded by mu
-	timer   *time.Timer     // turns again; guarded by mu
-	meter   limitMeter      // guarded by mu
-	account accountPause    // guarded by mu
+	queues  [laneCount]laneQueue // guarded by mu
+	credits [laneCount]int       // parts that may go before a less urgent lane's; guarded by mu
+	stalled *waiter              // found no tokens; guarded by mu
+	resume  time.Time            // none for it before this; guarded by mu
+	timer   *time.Timer          // turns again; guarded by mu
+	meter   limitMeter           // guarded by mu
+	account accountPause         // guarded by mu
 }
 
 const laneCount = 3
 
+// savings is how many rounds' credit a lane may save.
+const savings = 16
+
 // waiter is a job in front of the turnstile.
 type waiter struct {
 	n     int              // slots and tokens it needs
+	queue *producerQueue   // where it waits
 	ready chan Reservation // written by turn, once; read by wait
 	gone  bool             // gave up; guarded by turnstile.mu
 }
@@ -55,11 +66,11 @@ func newTurnstile(binds Binds, limiter Limiter, weights map[sms.Lane]int) *turns
 // wait blocks until the job may go and returns its window slots. n is at most
 // the limiter's burst and the window of one bind. A job whose ctx has ended
 // does not go, even when its turn came at the same moment.
-func (t *turnstile) wait(ctx context.Context, lane sms.Lane, n int) (Reservation, error) {
+func (t *turnstile) wait(ctx context.Context, lane sms.Lane, producer string, n int) (Reservation, error) {
 	w := t.waiters.Get().(*waiter)
 	w.n = n
 	t.mu.Lock()
-	t.queues[laneIndex(lane)].push(w)
+	t.queues[laneIndex(lane)].push(w, producer)
 	t.mu.Unlock()
 	t.turn()
 
@@ -98,12 +109,9 @@ func (t *turnstile) turn() {
 func (t *turnstile) grant() (unused Reservation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.resume.IsZero() && time.Now().Before(t.resume) {
-		return nil
-	}
 	if t.account.on {
 		if wait := t.account.due(); wait > 0 {
-			t.resume = time.Time{}
+			t.stalled = nil
 			t.remind(wait)
 			return nil
 		}
@@ -115,10 +123,14 @@ func (t *turnstile) grant() (unused Reservation) {
 			return nil
 		}
 		w := t.queues[lane].head()
+		// Another may need fewer tokens, or go first.
+		if w == t.stalled && time.Now().Before(t.resume) {
+			return nil
+		}
 		res, short := t.binds.Reserve(w.n)
 		if res == nil {
 			t.limit(short.Reason)
-			t.resume = time.Time{} // another bind may come free before this one may send
+			t.stalled = nil // another bind may come free before this one may send
 			t.remind(short.Wait)
 			return nil
 		}
@@ -129,12 +141,13 @@ func (t *turnstile) grant() (unused Reservation) {
 				t.limit(LimitRate)
 			}
 			wait = min(wait, maxPause)
-			t.resume = time.Now().Add(wait)
+			t.stalled, t.resume = w, time.Now().Add(wait)
 			t.remind(wait)
 			return res
 		}
 		t.queues[lane].pop()
-		t.credits[lane]--
+		t.credits[lane] -= w.n
+		t.stalled = nil
 		if t.account.on {
 			t.account.probing = true
 			w.ready <- &probe{Reservation: res, turnstile: t}
@@ -157,22 +170,24 @@ func (t *turnstile) limit(l Limit) {
 // left; when none has, a new round begins. It returns -1 when nobody waits.
 // Called with mu held.
 func (t *turnstile) next() int {
-	waiting := -1
-	for i := range t.queues {
-		if t.queues[i].head() == nil {
-			continue
+	for {
+		waiting := false
+		for i := range t.queues {
+			if t.queues[i].head() == nil {
+				continue
+			}
+			if t.credits[i] > 0 {
+				return i
+			}
+			waiting = true
 		}
-		if t.credits[i] > 0 {
-			return i
+		if !waiting {
+			return -1
 		}
-		if waiting < 0 {
-			waiting = i
+		for i, w := range t.weights {
+			t.credits[i] = min(t.credits[i]+w, savings*w)
 		}
 	}
-	if waiting >= 0 {
-		t.credits = t.weights
-	}
-	return waiting
 }
 
 // maxPause bounds every wait, so that nothing that a limiter says, or a rate that
@@ -207,7 +222,18 @@ func (t *turnstile) waiting() map[sms.Lane]int {
 	defer t.mu.Unlock()
 	m := make(map[sms.Lane]int, laneCount)
 	for i, lane := range sms.Lanes() {
-		m[lane] = t.queues[i].len()
+		m[lane] = t.queues[i].n
+	}
+	return m
+}
+
+// producers counts the producers of these jobs by lane.
+func (t *turnstile) producers() map[sms.Lane]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m := make(map[sms.Lane]int, laneCount)
+	for i, lane := range sms.Lanes() {
+		m[lane] = t.queues[i].waiting()
 	}
 	return m
 }
@@ -228,60 +254,6 @@ func laneIndex(lane sms.Lane) int {
 	}
 	return 2
 }
-
-// fifo is a queue of waiters; those who are gone are dropped when they reach
-// its head, or when they are most of it: the head may stand for hours.
-type fifo struct {
-	items []*waiter
-	first int
-	gone  int // of items[first:]
-}
-
-// fewGone is how many who are gone are let be.
-const fewGone = 64
-
-func (q *fifo) push(w *waiter) { q.items = append(q.items, w) }
-
-// leave notes that a waiter in the queue gives up.
-func (q *fifo) leave(w *waiter) {
-	w.gone = true
-	if q.gone++; q.gone < fewGone || 2*q.gone < len(q.items)-q.first {
-		return
-	}
-	stay := q.items[:0]
-	for _, w := range q.items[q.first:] {
-		if !w.gone {
-			stay = append(stay, w)
-		}
-	}
-	clear(q.items[len(stay):])
-	q.items, q.first, q.gone = stay, 0, 0
-}
-
-func (q *fifo) head() *waiter {
-	for q.first < len(q.items) {
-		if w := q.items[q.first]; !w.gone {
-			return w
-		}
-		q.pop()
-		q.gone--
-	}
-	return nil
-}
-
-func (q *fifo) pop() {
-	q.items[q.first] = nil
-	q.first++
-	if q.first == len(q.items) {
-		q.items, q.first = q.items[:0], 0
-	} else if q.first >= 1024 && q.first*2 >= len(q.items) {
-		n := copy(q.items, q.items[q.first:])
-		clear(q.items[n:])
-		q.items, q.first = q.items[:n], 0
-	}
-}
-
-func (q *fifo) len() int { return len(q.items) - q.first - q.gone }
 
 // limitMeter adds up how long each limit held.
 type limitMeter struct {

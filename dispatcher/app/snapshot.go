@@ -71,7 +71,7 @@ func (r *route) status(p *parts) RouteStatus {
 		s.LimitedFor[string(limit)] = held.Seconds()
 	}
 	for lane, n := range d.Waiting {
-		s.Lanes[lane] = LaneStatus{InFlight: d.InHand[lane], Waiting: n}
+		s.Lanes[lane] = LaneStatus{InFlight: d.InHand[lane], Waiting: n, Producers: d.Producers[lane]}
 	}
 	s.BindsWanted = r.pool.Wanted()
 	var submits uint64

@@ -67,8 +67,9 @@ type PauseStatus struct {
 
 // LaneStatus is the state of one lane.
 type LaneStatus struct {
-	InFlight int `json:"in_flight"` // jobs in hand
-	Waiting  int `json:"waiting"`   // of these, before their first part
+	InFlight  int `json:"in_flight"` // jobs in hand
+	Waiting   int `json:"waiting"`   // of these, before their first part
+	Producers int `json:"producers"` // whose waiting jobs these are
 }
 
 // BindStatus is the state of one bind, or of one session of a pair.
