@@ -82,8 +82,8 @@ func (s *stage) start(ctx context.Context, bin *rig.Binaries) (err error) {
 		return err
 	}
 	s.config, err = load.Worker{
-		ID: "bench-1", NATS: s.nats.URL("nats"), Redis: s.redis.URL("redis") + "/0", SMSC: s.smsc.Addr,
-		Admin: "127.0.0.1:" + strconv.Itoa(admin), Binds: s.o.binds, Window: s.o.window,
+		ID: "bench-1", NATS: s.nats.URL("nats"), Redis: s.redis.URL("redis") + "/0", Admin: "127.0.0.1:" + strconv.Itoa(admin),
+		Routes: []load.Account{{SMSC: s.smsc.Addr, Binds: s.o.binds, Window: s.o.window}},
 	}.Write(s.rig.Dir())
 	if err != nil {
 		return err

@@ -139,9 +139,8 @@ func (s *scene) config(id string) (string, error) {
 		smsc = s.relay.Addr
 	}
 	return load.Worker{
-		ID: id, NATS: s.nats.URL("nats"), Redis: s.redis.URL("redis") + "/0", SMSC: smsc,
-		Admin: "127.0.0.1:" + strconv.Itoa(port), Binds: 2, Window: 200,
-		ResponseTimeout: 5 * time.Second, ParkingTime: parkingTime,
+		ID: id, NATS: s.nats.URL("nats"), Redis: s.redis.URL("redis") + "/0", Admin: "127.0.0.1:" + strconv.Itoa(port),
+		Routes: []load.Account{{SMSC: smsc, Binds: 2, Window: 200, ResponseTimeout: 5 * time.Second, ParkingTime: parkingTime}},
 	}.Write(s.rig.Dir())
 }
 

@@ -4,6 +4,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,17 @@ type Job struct {
 	To       string
 	Text     string
 	Delivery string // empty means the default
+	Route    string // empty means Route
+	Lane     string // empty means normal
 }
+
+// subject is where the job is published.
+func (j Job) subject() string {
+	return "sms.jobs." + cmp.Or(j.Route, Route) + "." + cmp.Or(j.Lane, "normal") + "." + Producer
+}
+
+// JobsOf names the stream of a route's jobs.
+func JobsOf(route string) string { return "SMS_JOBS_" + strings.ToUpper(route) }
 
 // AppendJSON appends the job as producers write it. Its strings need no escaping.
 func (j Job) AppendJSON(b []byte) []byte {
@@ -109,7 +120,7 @@ func Publish(ctx context.Context, js jetstream.JetStream, jobs iter.Seq[Job], pe
 	}
 	for j := range jobs {
 		msgs = append(msgs, &nats.Msg{
-			Subject: "sms.jobs." + Route + ".normal." + Producer,
+			Subject: j.subject(),
 			Header:  nats.Header{nats.MsgIdHdr: []string{j.ID}},
 			Data:    j.AppendJSON(nil),
 		})

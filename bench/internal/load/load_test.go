@@ -13,23 +13,29 @@ import (
 func TestWorkerTakesTheConfiguration(t *testing.T) {
 	t.Parallel()
 	w := Worker{
-		ID: "worker-1", NATS: "nats://127.0.0.1:4222", Redis: "redis://127.0.0.1:6379/0", Admin: "127.0.0.1:8080", SMSC: "127.0.0.1:2775",
-		Binds: 4, Window: 1000, Rate: 500, ResponseTimeout: 5 * time.Second, ParkingTime: 10 * time.Second,
+		ID: "worker-1", NATS: "nats://127.0.0.1:4222", Redis: "redis://127.0.0.1:6379/0", Admin: "127.0.0.1:8080", Replicas: 3,
+		Routes: []Account{{
+			SMSC: "127.0.0.1:2775", Binds: 4, MaxBinds: 6, Window: 1000, Rate: 500, Burst: 20,
+			ResponseTimeout: 5 * time.Second, ParkingTime: 10 * time.Second,
+		}},
 	}
+	plain := Worker{ID: w.ID, NATS: w.NATS, Redis: w.Redis, Admin: w.Admin, Routes: []Account{{Name: "other", SMSC: "127.0.0.1:2775", Binds: 1, Window: 1}, w.Routes[0]}}
 	env := func(key string) string {
 		if key == PasswordEnv {
 			return Password
 		}
 		return ""
 	}
-	for name, w := range map[string]Worker{"full": w, "defaults": {ID: w.ID, NATS: w.NATS, Redis: w.Redis, Admin: w.Admin, SMSC: w.SMSC, Binds: 1, Window: 1}} {
+	for name, w := range map[string]Worker{"full": w, "one of two routes": plain} {
 		c, err := app.Parse("bench.yaml", w.YAML(), env)
 		if err != nil {
 			t.Errorf("%s: %v\n%s", name, err, w.YAML())
 			continue
 		}
 		r, ok := c.Route(Route)
-		if !ok || r.Binds != w.Binds || r.Window != w.Window || r.Rate != float64(w.Rate) || r.SystemID != SystemID || c.Worker.ID != w.ID || c.NATS.URL != w.NATS {
+		a := w.Routes[len(w.Routes)-1]
+		if !ok || r.Binds != a.Binds || r.MaxBinds != a.MaxBinds || r.Window != a.Window || r.Rate != float64(a.Rate) || r.Burst != a.Burst ||
+			r.SystemID != Route || len(c.Routes) != len(w.Routes) || c.Worker.ID != w.ID || c.NATS.URL != w.NATS || c.NATS.Replicas != max(1, w.Replicas) {
 			t.Errorf("%s is read as %+v", name, c)
 		}
 	}
