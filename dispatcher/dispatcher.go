@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -77,11 +78,11 @@ func (h *InHand) remove(k jobKey) {
 
 // Dispatcher runs the pipeline of one route.
 type Dispatcher struct {
-	cfg       Config
+	route     string
+	cfg       atomic.Pointer[Config] // replaced as a whole by Change
 	deps      Deps
 	log       *slog.Logger
 	turnstile *turnstile
-	perTurn   int // parts that may pass the turnstile at once
 	hands     [laneCount]*hands
 	jobs      sync.WaitGroup
 	stats     stats
@@ -97,21 +98,22 @@ func New(cfg Config, deps Deps) (*Dispatcher, error) {
 		deps.InHand = new(InHand)
 	}
 	d := &Dispatcher{
-		cfg:       cfg,
+		route:     cfg.Route,
 		deps:      deps,
 		log:       deps.Logger.With("route", cfg.Route),
 		turnstile: newTurnstile(deps.Binds, deps.Limiter, cfg.Lanes),
-		perTurn:   cfg.Window,
 	}
-	d.turnstile.account.policy, d.turnstile.account.log = cfg.Probe, d.log
+	d.turnstile.account.log = d.log
 	for i := range d.hands {
 		d.hands[i] = newHands(cfg.Held)
 	}
-	if burst := deps.Limiter.Burst(); burst > 0 {
-		d.perTurn = min(d.perTurn, burst)
-	}
+	d.cfg.Store(&cfg)
+	d.turnstile.change(&cfg, deps.Limiter.Burst())
 	return d, nil
 }
+
+// config is what is in force now.
+func (d *Dispatcher) config() *Config { return d.cfg.Load() }
 
 func (c Config) withDefaults() Config {
 	if c.Lanes == nil {
@@ -150,7 +152,7 @@ func (d *Dispatcher) Run(intake, work context.Context) error {
 
 	g, intake := errgroup.WithContext(intake)
 	for _, lane := range sms.Lanes() {
-		g.Go(func() error { return d.consume(intake, work, lane) })
+		g.Go(func() error { return d.consumeLane(intake, work, lane) })
 	}
 	err := g.Wait()
 	d.jobs.Wait()

@@ -67,6 +67,7 @@ type attempt struct {
 	todo    []*sms.Message // not accepted yet
 	parts   []sms.Part     // accepted, in this attempt or before
 	total   int
+	turn    int        // how many messages of todo may go now
 	late    bool       // expires_at passed while it waited
 	refusal *sms.Error // the gravest answer
 	bind    string     // that carried the last part
@@ -91,7 +92,7 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 		return a, err
 	}
 	a.job, a.ref.JobID, a.ref.Meta = job, job.ID, job.Meta
-	if a.todo, err = d.cfg.Message.Encode(origin.Producer, job); err != nil {
+	if a.todo, err = d.config().Message.Encode(origin.Producer, job); err != nil {
 		return a, err
 	}
 	a.total = len(a.todo)
@@ -110,7 +111,8 @@ func (d *Dispatcher) admit(intake context.Context, a *attempt) (Reservation, err
 		intake, cancel = context.WithDeadlineCause(intake, a.job.ExpiresAt, errExpired)
 		defer cancel()
 	}
-	turn, err := d.turnstile.wait(intake, a.del.Origin().Lane, a.ref.Producer, min(len(a.todo), d.perTurn))
+	turn, n, err := d.turnstile.wait(intake, a.del.Origin().Lane, a.ref.Producer, len(a.todo))
+	a.turn = n
 	if p, tries := turn.(*probe); tries {
 		p.judge = a.judge
 	}
@@ -174,7 +176,7 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 	hands := d.hands[laneIndex(a.del.Origin().Lane)]
 	hands.away()
 	answered := false
-	turn.Send(work, a.ref, a.todo[:min(len(a.todo), d.perTurn)])
+	turn.Send(work, a.ref, a.todo[:min(len(a.todo), a.turn)])
 	for reply, ok := turn.Next(work); ok; reply, ok = turn.Next(work) {
 		if !answered {
 			hands.back()

@@ -2,20 +2,44 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
+// consumeLane takes the jobs of one lane until intake ends. When it is to take
+// more or fewer at a time it begins anew: the server takes back at once what
+// was fetched and not begun.
+func (d *Dispatcher) consumeLane(intake, work context.Context, lane sms.Lane) error {
+	hands := d.hands[laneIndex(lane)]
+	for intake.Err() == nil {
+		pass, end := context.WithCancelCause(intake)
+		limit := hands.until(func() { end(errResized) })
+		err := d.consume(pass, intake, work, lane, limit)
+		hands.until(nil)
+		end(nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errResized ends a pass of consumeLane.
+var errResized = errors.New("the number of jobs in hand changes")
+
 // consume takes the jobs of one lane and runs each in a goroutine. Goroutines
-// are kept for the next job: their stacks have grown to what a job needs.
-func (d *Dispatcher) consume(intake, work context.Context, lane sms.Lane) error {
+// are kept for the next job: their stacks have grown to what a job needs. It
+// returns when pass, a part of intake, ends.
+func (d *Dispatcher) consume(pass, intake, work context.Context, lane sms.Lane, limit int) error {
 	hands := d.hands[laneIndex(lane)]
 	next := make(chan Delivery) // written by Consume's handle, read by idle goroutines
 	defer close(next)
-	err := d.deps.Source.Consume(intake, d.cfg.Route, lane, min(d.cfg.Held, maxPrefetch), func(del Delivery) {
-		if err := hands.take(intake); err != nil {
+	err := d.deps.Source.Consume(pass, d.route, lane, min(limit, maxPrefetch), func(del Delivery) {
+		if err := hands.take(pass); err != nil {
 			del.HandBack(0)
 			return
 		}
@@ -30,8 +54,8 @@ func (d *Dispatcher) consume(intake, work context.Context, lane sms.Lane) error 
 			})
 		}
 	})
-	if err != nil && intake.Err() == nil {
-		return fmt.Errorf("consume %s/%s: %w", d.cfg.Route, lane, err)
+	if err != nil && pass.Err() == nil {
+		return fmt.Errorf("consume %s/%s: %w", d.route, lane, err)
 	}
 	return nil
 }
@@ -44,19 +68,41 @@ const maxPrefetch = 500
 // queue for Redis, NATS and the processor, where more of them make nothing
 // faster and every stack colder.
 type hands struct {
-	limit int64
+	limit atomic.Int64
 	busy  atomic.Int64  // jobs in hand that do not wait for the SMSC
 	all   atomic.Int64  // jobs in hand
 	freed chan struct{} // capacity 1: written when busy falls below limit, read by take
+
+	mu      sync.Mutex
+	resized func() // guarded by mu; called when limit changes, may be nil
 }
 
 func newHands(limit int) *hands {
-	return &hands{limit: int64(limit), freed: make(chan struct{}, 1)}
+	h := &hands{freed: make(chan struct{}, 1)}
+	h.limit.Store(int64(limit))
+	return h
+}
+
+// until has resized called at the next change of the limit, and returns the limit.
+func (h *hands) until(resized func()) (limit int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.resized = resized
+	return int(h.limit.Load())
+}
+
+// resize changes the limit; jobs beyond a lower one end first.
+func (h *hands) resize(limit int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.limit.Swap(int64(limit)) != int64(limit) && h.resized != nil {
+		h.resized()
+	}
 }
 
 // take waits for a free hand. One goroutine calls it.
 func (h *hands) take(ctx context.Context) error {
-	for h.busy.Load() >= h.limit {
+	for h.busy.Load() >= h.limit.Load() {
 		select {
 		case <-h.freed:
 		case <-ctx.Done():
@@ -79,7 +125,7 @@ func (h *hands) put() {
 
 // away notes that a job waits for the SMSC now.
 func (h *hands) away() {
-	if h.busy.Add(-1) == h.limit-1 {
+	if h.busy.Add(-1) == h.limit.Load()-1 {
 		select {
 		case h.freed <- struct{}{}:
 		default:

@@ -36,7 +36,7 @@ func newGate(t *testing.T, window int, l *rate.Limiter) *gate {
 // enter has a job of n parts wait, and returns once it does.
 func (g *gate) enter(lane sms.Lane, producer string, n int) {
 	go func() {
-		res, err := g.ts.wait(g.t.Context(), lane, producer, n)
+		res, _, err := g.ts.wait(g.t.Context(), lane, producer, n)
 		if err != nil {
 			return // the test is over
 		}
@@ -266,7 +266,7 @@ func TestProducersWithoutJobsAreForgotten(t *testing.T) {
 	t.Parallel()
 	ts, _ := newTestTurnstile(1, nil)
 	for i := range 10_000 {
-		res, err := ts.wait(t.Context(), sms.LaneNormal, "producer-"+strconv.Itoa(i), 1)
+		res, _, err := ts.wait(t.Context(), sms.LaneNormal, "producer-"+strconv.Itoa(i), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +286,7 @@ func BenchmarkTurnstileOfManyProducers(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
-			res, err := ts.wait(b.Context(), sms.LaneNormal, producers[i%len(producers)], 1)
+			res, _, err := ts.wait(b.Context(), sms.LaneNormal, producers[i%len(producers)], 1)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -171,8 +171,8 @@ func (d *Dispatcher) next(a *attempt) (at time.Time, outcome *sms.Result) {
 	if a.refusal == nil { // nothing left to send, though the ledger lost what was accepted
 		return at, a.result(sms.KindSubmitted, nil)
 	}
-	at = time.Now().Add(d.cfg.Retry.pause(a.ref.Attempt, a.refusal.RetryAfter))
-	spent := a.refusal.Code != sms.CodeThrottled && a.ref.Attempt >= d.cfg.Retry.MaxAttempts
+	at = time.Now().Add(d.config().Retry.pause(a.ref.Attempt, a.refusal.RetryAfter))
+	spent := a.refusal.Code != sms.CodeThrottled && a.ref.Attempt >= d.config().Retry.MaxAttempts
 	switch {
 	case !retried(a.refusal.Code):
 		return at, a.result(sms.KindFailed, a.refusal)
@@ -210,7 +210,7 @@ func (d *Dispatcher) unsent(a *attempt) *sms.Result {
 		doubt = "the job was delivered before, and Redis has lost what it knew until " + a.lost.UTC().Format(time.RFC3339) + "; delivery is at_most_once"
 	case a.ref.Doubt && a.job.Delivery == sms.AtMostOnce:
 		doubt = "a worker died with the message in flight; delivery is at_most_once"
-	case a.ref.Doubt && a.ref.Attempt > d.cfg.Retry.MaxAttempts:
+	case a.ref.Doubt && a.ref.Attempt > d.config().Retry.MaxAttempts:
 		doubt = "a worker died with the message in flight; the attempts are spent"
 	case a.expired():
 		return a.overdue()

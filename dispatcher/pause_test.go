@@ -63,7 +63,7 @@ func pausable() (*turnstile, *answers, *bytes.Buffer) {
 func try(t *testing.T, ts *turnstile) (waited time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
-	res, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
+	res, _, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestATryWhoseOwnServiceTypeIsRefusedEndsAPause(t *testing.T) {
 			defer ts.stop()
 			ts.barred(refusal, time.Now())
 			binds.err = &sms.Error{Code: sms.CodeAccount, Status: statusServiceTypeDenied}
-			d := &Dispatcher{turnstile: ts, perTurn: 1}
+			d := &Dispatcher{turnstile: ts}
 			job := &attempt{
 				del: delivery{}, job: &sms.Job{ServiceType: serviceType, ExpiresAt: time.Now().Add(time.Hour)}, todo: make([]*sms.Message, 1),
 			}
@@ -170,7 +170,7 @@ func TestATurnThatIsGivenBackGoesToTheNext(t *testing.T) {
 		ts, _, _ := pausable()
 		defer ts.stop()
 		ts.barred(refusal, time.Now())
-		first, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
+		first, _, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
 		if err != nil {
 			t.Fatal(err)
 		}

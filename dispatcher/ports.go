@@ -156,9 +156,10 @@ const (
 	LimitWindow    Limit = "window"
 	LimitNoBind    Limit = "no_bind"
 	LimitAccount   Limit = "account" // paused: the SMSC refuses the account
+	LimitPaused    Limit = "paused"  // by an operator: all that wait, or could, are of lanes that are paused
 )
 
 // Limits lists every Limit, in the order above.
 func Limits() []Limit {
-	return []Limit{LimitNone, LimitRate, LimitThrottled, LimitWindow, LimitNoBind, LimitAccount}
+	return []Limit{LimitNone, LimitRate, LimitThrottled, LimitWindow, LimitNoBind, LimitAccount, LimitPaused}
 }

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -24,11 +25,13 @@ import (
 type turnstile struct {
 	binds   Binds
 	limiter Limiter
-	brake   Brake // the limiter, if it is one
-	weights [laneCount]int
+	brake   Brake     // the limiter, if it is one
 	waiters sync.Pool // of *waiter
 
 	mu      sync.Mutex
+	weights [laneCount]int       // guarded by mu
+	most    int                  // parts that may go at once; guarded by mu
+	closed  [laneCount]bool      // paused by an operator; guarded by mu
 	queues  [laneCount]laneQueue // guarded by mu
 	credits [laneCount]int       // parts that may go before a less urgent lane's; guarded by mu
 	stalled *waiter              // found no tokens; guarded by mu
@@ -45,28 +48,26 @@ const savings = 16
 
 // waiter is a job in front of the turnstile.
 type waiter struct {
-	n     int              // slots and tokens it needs
+	n     int              // slots and tokens it needs; lowered by turn, before ready, when fewer may go
 	queue *producerQueue   // where it waits
 	ready chan Reservation // written by turn, once; read by wait
 	gone  bool             // gave up; guarded by turnstile.mu
 }
 
 func newTurnstile(binds Binds, limiter Limiter, weights map[sms.Lane]int) *turnstile {
-	t := &turnstile{binds: binds, limiter: limiter}
+	t := &turnstile{binds: binds, limiter: limiter, most: math.MaxInt}
 	t.brake, _ = limiter.(Brake)
-	for i, lane := range sms.Lanes() {
-		t.weights[i] = max(weights[lane], 1)
-	}
+	t.weights = laneWeights(weights)
 	t.credits = t.weights
 	t.waiters.New = func() any { return &waiter{ready: make(chan Reservation, 1)} }
 	t.meter.start()
 	return t
 }
 
-// wait blocks until the job may go and returns its window slots. n is at most
-// the limiter's burst and the window of one bind. A job whose ctx has ended
-// does not go, even when its turn came at the same moment.
-func (t *turnstile) wait(ctx context.Context, lane sms.Lane, producer string, n int) (Reservation, error) {
+// wait blocks until n parts of the job may go, or as many as may go at once,
+// and returns their window slots and how many they are. A job whose ctx has
+// ended does not go, even when its turn came at the same moment.
+func (t *turnstile) wait(ctx context.Context, lane sms.Lane, producer string, n int) (Reservation, int, error) {
 	w := t.waiters.Get().(*waiter)
 	w.n = n
 	t.mu.Lock()
@@ -76,12 +77,13 @@ func (t *turnstile) wait(ctx context.Context, lane sms.Lane, producer string, n 
 
 	select {
 	case res := <-w.ready:
+		n = w.n
 		t.waiters.Put(w) // it has left the queue; one that gives up stays there
 		if ctx.Err() == nil {
-			return res, nil
+			return res, n, nil
 		}
 		res.Release()
-		return nil, context.Cause(ctx)
+		return nil, 0, context.Cause(ctx)
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
@@ -94,7 +96,7 @@ func (t *turnstile) wait(ctx context.Context, lane sms.Lane, producer string, n 
 		(<-w.ready).Release()
 	}
 	t.turn() // the next in line may fit where this one did not
-	return nil, context.Cause(ctx)
+	return nil, 0, context.Cause(ctx)
 }
 
 // turn lets through as many jobs as slots and tokens allow.
@@ -119,10 +121,11 @@ func (t *turnstile) grant() (unused Reservation) {
 	for {
 		lane := t.next()
 		if lane < 0 {
-			t.limit(LimitNone)
+			t.limit(t.idle())
 			return nil
 		}
 		w := t.queues[lane].head()
+		w.n = min(w.n, t.most)
 		// Another may need fewer tokens, or go first.
 		if w == t.stalled && time.Now().Before(t.resume) {
 			return nil
@@ -167,13 +170,13 @@ func (t *turnstile) limit(l Limit) {
 }
 
 // next chooses a lane by weight: the most urgent waiting lane that has credit
-// left; when none has, a new round begins. It returns -1 when nobody waits.
-// Called with mu held.
+// left; when none has, a new round begins. It returns -1 when nobody waits but
+// in lanes that are closed. Called with mu held.
 func (t *turnstile) next() int {
 	for {
 		waiting := false
 		for i := range t.queues {
-			if t.queues[i].head() == nil {
+			if t.closed[i] || t.queues[i].head() == nil {
 				continue
 			}
 			if t.credits[i] > 0 {

@@ -81,7 +81,7 @@ func newTestTurnstile(window int, l *rate.Limiter) (*turnstile, *slots) {
 func TestHighOvertakesBulkAtTheNextFreeSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts, _ := newTestTurnstile(1, nil)
-		first, err := ts.wait(t.Context(), sms.LaneBulk, "shop", 1)
+		first, _, err := ts.wait(t.Context(), sms.LaneBulk, "shop", 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestHighOvertakesBulkAtTheNextFreeSlot(t *testing.T) {
 		var order []sms.Lane
 		enter := func(lane sms.Lane) {
 			go func() {
-				res, err := ts.wait(t.Context(), lane, "shop", 1)
+				res, _, err := ts.wait(t.Context(), lane, "shop", 1)
 				if err != nil {
 					t.Error(err)
 					return
@@ -117,7 +117,7 @@ func TestHighOvertakesBulkAtTheNextFreeSlot(t *testing.T) {
 func TestWeightsShareASaturatedRoute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts, _ := newTestTurnstile(1, nil)
-		gate, err := ts.wait(t.Context(), sms.LaneHigh, "shop", 1)
+		gate, _, err := ts.wait(t.Context(), sms.LaneHigh, "shop", 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestWeightsShareASaturatedRoute(t *testing.T) {
 		for _, lane := range sms.Lanes() {
 			for range each {
 				go func() {
-					res, err := ts.wait(t.Context(), lane, "shop", 1)
+					res, _, err := ts.wait(t.Context(), lane, "shop", 1)
 					if err != nil {
 						t.Error(err)
 						return
@@ -160,7 +160,7 @@ func TestTurnsKeepToTheRateWithoutLosingSlots(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 105 {
 			wg.Go(func() {
-				res, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
+				res, _, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
 				if err != nil {
 					t.Error(err)
 					return
@@ -181,13 +181,13 @@ func TestTurnsKeepToTheRateWithoutLosingSlots(t *testing.T) {
 func TestWhoGivesUpLeavesNoSlotBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts, s := newTestTurnstile(1, nil)
-		res, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
+		res, _, err := ts.wait(t.Context(), sms.LaneNormal, "shop", 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(time.Second), errExpired)
 		defer cancel()
-		if _, err := ts.wait(ctx, sms.LaneNormal, "shop", 1); !errors.Is(err, errExpired) {
+		if _, _, err := ts.wait(ctx, sms.LaneNormal, "shop", 1); !errors.Is(err, errExpired) {
 			t.Errorf("wait past its deadline: %v, want errExpired", err)
 		}
 		res.Release()
@@ -205,7 +205,7 @@ func TestThoseWhoGiveUpBehindAStandingHeadAreForgotten(t *testing.T) {
 		ts, slots := newTestTurnstile(0, nil)
 		through := make(chan struct{})
 		pass := func() {
-			res, err := ts.wait(t.Context(), sms.LaneBulk, "shop", 1)
+			res, _, err := ts.wait(t.Context(), sms.LaneBulk, "shop", 1)
 			if err != nil {
 				t.Error(err)
 			} else {
@@ -221,7 +221,7 @@ func TestThoseWhoGiveUpBehindAStandingHeadAreForgotten(t *testing.T) {
 				go pass()
 				synctest.Wait()
 			}
-			if _, err := ts.wait(ctx, sms.LaneBulk, "shop", 1); err == nil {
+			if _, _, err := ts.wait(ctx, sms.LaneBulk, "shop", 1); err == nil {
 				t.Error("went through a closed turnstile")
 			}
 			cancel()
@@ -246,7 +246,7 @@ func TestAnEndedContextNeverGoesThrough(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errExpired)
 	for range 1000 {
-		if res, err := ts.wait(ctx, sms.LaneHigh, "shop", 1); res != nil || !errors.Is(err, errExpired) {
+		if res, _, err := ts.wait(ctx, sms.LaneHigh, "shop", 1); res != nil || !errors.Is(err, errExpired) {
 			t.Fatalf("wait: %v, %v", res, err)
 		}
 	}
@@ -260,7 +260,7 @@ func BenchmarkTurnstile(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			res, err := ts.wait(context.Background(), sms.LaneNormal, "shop", 1)
+			res, _, err := ts.wait(context.Background(), sms.LaneNormal, "shop", 1)
 			if err != nil {
 				b.Fatal(err)
 			}
