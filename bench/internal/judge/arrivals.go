@@ -1,0 +1,146 @@
+package judge
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Arrivals is when the SMSC read each submit_sm, and when binds began and
+// ended, by account (system_id).
+type Arrivals struct {
+	submits map[string][]time.Time // in order
+	binds   map[string][]turn      // in order
+}
+
+// turn is a bind that began or ended.
+type turn struct {
+	at time.Time
+	by int // 1 or -1
+}
+
+// ReadArrivals reads them from the simulator's record, JSON lines.
+func ReadArrivals(r io.Reader) (*Arrivals, error) {
+	a := &Arrivals{submits: map[string][]time.Time{}, binds: map[string][]turn{}}
+	rd := bufio.NewReaderSize(r, 1<<20)
+	for n := 1; ; n++ {
+		b, err := rd.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(b) == 0 {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d of the record: %w", n, err)
+		}
+		var l struct {
+			Event    string    `json:"ev"`
+			Time     time.Time `json:"time"`
+			Until    time.Time `json:"until"`
+			SystemID string    `json:"system_id"`
+		}
+		if err := json.Unmarshal(b, &l); err != nil {
+			return nil, fmt.Errorf("line %d of the record: %w", n, err)
+		}
+		switch l.Event {
+		case "submit":
+			a.submits[l.SystemID] = append(a.submits[l.SystemID], l.Time)
+		case "bind":
+			a.binds[l.SystemID] = append(a.binds[l.SystemID], turn{l.Time, 1})
+		case "bind_ended":
+			a.binds[l.SystemID] = append(a.binds[l.SystemID], turn{l.Until, -1})
+		}
+	}
+	// Connections are recorded each for itself.
+	for _, all := range a.submits {
+		slices.SortFunc(all, time.Time.Compare)
+	}
+	for _, all := range a.binds {
+		slices.SortStableFunc(all, func(x, y turn) int { return x.at.Compare(y.at) })
+	}
+	return a, nil
+}
+
+// Accounts are those that submitted, in order.
+func (a *Arrivals) Accounts() []string { return slices.Sorted(maps.Keys(a.submits)) }
+
+// Of is when the account's submit_sm arrived, in order.
+func (a *Arrivals) Of(account string) []time.Time { return a.submits[account] }
+
+// MostBinds is how many binds the account had at once at most.
+func (a *Arrivals) MostBinds(account string) int {
+	now, most := 0, 0
+	for _, t := range a.binds[account] {
+		now += t.by
+		most = max(most, now)
+	}
+	return most
+}
+
+// Excess is the window in which most arrived beyond what a limit allows.
+type Excess struct {
+	Over   float64       // submit_sm above rate × window + burst; the limit held when it is not above 0
+	Window time.Duration // at least a second
+	From   time.Time
+	Count  int
+}
+
+// shortest is the window that the promise begins at.
+const shortest = time.Second
+
+// ExcessOf looks at every window of a second or more. times are in order.
+//
+// Over a window [i, j] there are n = j−i+1 arrivals, so n − rate × T is the
+// difference of f(k) = k − rate × t(k) at its ends, plus one: the most for an end
+// is against the least f of all beginnings. A window of which the arrivals span
+// less than a second lasts a second.
+func ExcessOf(times []time.Time, rate float64, burst int) Excess {
+	worst := Excess{Over: -float64(burst)}
+	if len(times) == 0 {
+		return worst
+	}
+	f := func(k int) float64 { return float64(k) - rate*times[k].Sub(times[0]).Seconds() }
+	consider := func(i, j int, window time.Duration) {
+		n := j - i + 1
+		if over := float64(n) - rate*window.Seconds() - float64(burst); over > worst.Over || worst.Count == 0 {
+			worst = Excess{Over: over, Window: window, From: times[i], Count: n}
+		}
+	}
+	least, next := 0, 0 // least f of the beginnings that are a second before j; the first that is not
+	for j, first := 0, 0; j < len(times); j++ {
+		for ; times[j].Sub(times[first]) >= shortest; first++ {
+		}
+		consider(first, j, shortest)
+		for ; next < first; next++ {
+			if f(next) < f(least) {
+				least = next
+			}
+		}
+		if next > 0 {
+			consider(least, j, times[j].Sub(times[least]))
+		}
+	}
+	return worst
+}
+
+// Resumed is how long after a moment the arrivals were back at perSecond for
+// good: the end of the last second, before until, in which there were fewer.
+// Zero says that there was no such second.
+func Resumed(times []time.Time, from, until time.Time, perSecond float64) time.Duration {
+	const step = 100 * time.Millisecond
+	var back time.Duration
+	lo, hi := 0, 0
+	for at := from; !at.Add(time.Second).After(until); at = at.Add(step) {
+		for ; lo < len(times) && times[lo].Before(at); lo++ {
+		}
+		for hi = max(hi, lo); hi < len(times) && times[hi].Before(at.Add(time.Second)); hi++ {
+		}
+		if float64(hi-lo) < perSecond {
+			back = at.Add(time.Second).Sub(from)
+		}
+	}
+	return back
+}
