@@ -243,7 +243,9 @@ func (d *Dispatcher) record(work context.Context, a *attempt) error {
 		}
 		failpoint.Hit("after-bury")
 	}
-	return d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
+	err := d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
+	failpoint.Hit("after-settle")
+	return err
 }
 
 // giveBack returns a job that could not be brought to its end: at once when

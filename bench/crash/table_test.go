@@ -118,6 +118,7 @@ var table = []row{
 	{point: "after-release", after: "one part refused for now, claim given back", smsc: busyForTwo, parts: long, then: once},
 	{point: "after-schedule", after: "retry of one part scheduled, not acked", smsc: busyForTwo, parts: long, then: once},
 	{point: "after-bury", after: "dead letter buried, not settled", smsc: full, then: undelivered},
+	{point: "after-settle", after: "settled as failed, its result not published", smsc: picky, then: rejected},
 	{point: "after-publish", after: "failed result published, not acked", smsc: picky, then: rejected},
 }
 
