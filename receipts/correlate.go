@@ -21,7 +21,8 @@ type messageID struct {
 }
 
 func (d *Desk) newMessageID(ref sms.JobRef, a sms.Accepted, part sms.Part) messageID {
-	route := d.route(ref.Route)
+	carrier := ref.Carrier()
+	route := d.route(carrier)
 	id := messageID{
 		route: route, key: route.IDs.Submit.Key(a.RawMessageID),
 		owner: correlation{JobRef: ref, Part: a.Part, Total: a.PartsTotal, ID: part.MessageID},
@@ -29,8 +30,8 @@ func (d *Desk) newMessageID(ref sms.JobRef, a sms.Accepted, part sms.Part) messa
 	route.counters.matching.submitted(a.RawMessageID, a.At, route.ParkingTTL)
 	if id.key != "" {
 		id.write, id.parked = d.store.command(), d.store.list()
-		id.write.key, id.write.value = d.keys.appendID(id.write.key, ref.Route, id.key), id.owner.append(id.write.value)
-		id.parked.key = d.keys.appendParking(id.parked.key, ref.Route, id.key)
+		id.write.key, id.write.value = d.keys.appendID(id.write.key, carrier, id.key), id.owner.append(id.write.value)
+		id.parked.key = d.keys.appendParking(id.parked.key, carrier, id.key)
 	}
 	return id
 }
@@ -54,7 +55,7 @@ func (d *Desk) meet(ctx context.Context, id *messageID) {
 	if before := id.write.Val(); before != "" && before != string(id.write.value) {
 		if old := new(correlation); old.decode(before) == nil && !old.sameMessage(owner) && !d.takeOver(ctx, id, before) {
 			id.route.counters.clashes.Add(1)
-			d.log.Warn("the SMSC gave out a message id twice, receipts go to the first", "route", owner.Route,
+			d.log.Warn("the SMSC gave out a message id twice, receipts go to the first", "route", owner.Carrier(),
 				"first_job_id", old.JobID, "job_id", owner.JobID)
 			owner = old
 		}
@@ -64,7 +65,7 @@ func (d *Desk) meet(ctx context.Context, id *messageID) {
 	d.store.doneList(id.parked)
 	for _, payload := range parked {
 		if err := d.meetParked(ctx, id, owner, payload); err != nil {
-			d.log.Warn("parked receipt left to the sweeper", "route", id.owner.Route, "err", err)
+			d.log.Warn("parked receipt left to the sweeper", "route", id.owner.Carrier(), "err", err)
 		}
 	}
 }
@@ -89,7 +90,7 @@ func (d *Desk) meetParked(ctx context.Context, id *messageID, owner *correlation
 	if err != nil {
 		return err
 	}
-	return d.unpark(ctx, id.owner.Route, id.key, p, payload)
+	return d.unpark(ctx, id.owner.Carrier(), id.key, p, payload)
 }
 
 // takeOver gives an id that the SMSC hands out again to the new part, if the
@@ -101,7 +102,7 @@ func (d *Desk) takeOver(ctx context.Context, id *messageID, before string) bool 
 		return call(ctx, takeOverScript, []string{key}, before, ours, id.route.correlationTTL, id.route.finalTTL)
 	})
 	if err != nil {
-		d.log.Warn("message id left to its first message", "route", id.owner.Route, "err", err)
+		d.log.Warn("message id left to its first message", "route", id.owner.Carrier(), "err", err)
 		return false
 	}
 	n, _ := cmd.Int()

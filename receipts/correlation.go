@@ -14,8 +14,9 @@ import (
 //
 //	1 4:shop 11:9f86d081-2a 4:acme 5:Msg-1 2 0 1 3 {"order":7}
 //
-// The version; producer, job, route and id, each behind its length in octets,
-// since nothing is certain of an SMSC's id; the attempt; 1 when the job was in
+// The version; producer, job, route and id, in version 2 also the route that
+// carried the job in that one's place, each behind its length in octets, since
+// nothing is certain of an SMSC's id; the attempt; 1 when the job was in
 // doubt; part, parts in all; then the meta of the job.
 type correlation struct {
 	sms.JobRef
@@ -24,16 +25,28 @@ type correlation struct {
 	ID    string
 }
 
-const correlationVersion = "1"
+// Versions of correlations. A worker that knows only the first would publish a
+// receipt of the second under another route than its job's.
+const (
+	correlationOwn = "1" // carried by the job's route
+	correlationVia = "2"
+
+	correlationVersions = correlationOwn + correlationVia
+)
 
 func (c *correlation) sameMessage(other *correlation) bool {
 	return c.Producer == other.Producer && c.JobID == other.JobID && c.Part == other.Part
 }
 
 func (c *correlation) append(b []byte) []byte {
-	b = append(b, correlationVersion...)
+	version, counted := correlationOwn, [...]string{c.Producer, c.JobID, c.Route, c.ID, c.Via}
+	fields := counted[:4]
+	if c.Via != "" {
+		version, fields = correlationVia, counted[:]
+	}
+	b = append(b, version...)
 	b = append(b, ' ')
-	for _, s := range [...]string{c.Producer, c.JobID, c.Route, c.ID} {
+	for _, s := range fields {
 		b = strconv.AppendInt(b, int64(len(s)), 10)
 		b = append(b, ':')
 		b = append(b, s...)
@@ -53,11 +66,16 @@ func (c *correlation) append(b []byte) []byte {
 // decode replaces c. It fails on what a later version, or nobody, wrote.
 func (c *correlation) decode(s string) error {
 	*c = correlation{}
-	if len(s) < 2 || s[:1] != correlationVersion || s[1] != ' ' {
+	if len(s) < 2 || !strings.Contains(correlationVersions, s[:1]) || s[1] != ' ' {
 		return fmt.Errorf("message id's value of unknown version %q", s[:min(len(s), 1)])
 	}
 	rest, ok := s[2:], true
-	for _, field := range [...]*string{&c.Producer, &c.JobID, &c.Route, &c.ID} {
+	counted := [...]*string{&c.Producer, &c.JobID, &c.Route, &c.ID, &c.Via}
+	fields := counted[:4]
+	if s[:1] == correlationVia {
+		fields = counted[:]
+	}
+	for _, field := range fields {
 		if *field, rest, ok = cutCounted(rest); !ok {
 			return fmt.Errorf("message id's value is malformed %d octets before its end", len(rest))
 		}

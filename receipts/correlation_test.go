@@ -37,6 +37,9 @@ func TestACorrelationComesBackAsItWas(t *testing.T) {
 			JobRef: sms.JobRef{Producer: text(), JobID: text(), Route: text(), Attempt: r.IntN(1 << 20), Doubt: r.IntN(2) == 0},
 			Part:   r.IntN(256), Total: r.IntN(256), ID: text(),
 		}
+		if r.IntN(2) == 0 {
+			want.Via = text()
+		}
 		if meta := text(); meta != "" {
 			want.Meta = []byte(meta)
 		}
@@ -62,7 +65,8 @@ func FuzzDecodeCorrelation(f *testing.F) {
 	for n := range len(whole) {
 		f.Add(whole[:n])
 	}
-	for _, s := range []string{whole, "2 " + whole[2:], `{"p":"shop"}`, "1 -1: ", "1 99999999999999999999:x ", "1 9223372036854775807:x "} {
+	via := (&correlation{JobRef: viaRef("j1"), Part: 1, Total: 1, ID: "7"}).encode()
+	for _, s := range []string{whole, via, "2 " + whole[2:], `{"p":"shop"}`, "1 -1: ", "1 99999999999999999999:x ", "1 9223372036854775807:x "} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -87,7 +91,7 @@ func TestAReceiptWhoseJobThisVersionCannotReadWaitsForOneThatCan(t *testing.T) {
 		value  string
 		parked int64
 	}{
-		"of a later version":                 {"2 something new", 1},
+		"of a later version":                 {"3 something new", 1},
 		"of this version, but not as we are": {"1 something else", 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -202,7 +202,8 @@ func receiptResult(route, messageID string, p *Parsed) *sms.Result {
 	return &whole.result
 }
 
-// publishMatched publishes a receipt with what its job says.
+// publishMatched publishes a receipt with what its job says, under the job's
+// route whichever brought it.
 func (d *Desk) publishMatched(ctx context.Context, owner *correlation, res *sms.Result) error {
 	res.Producer, res.JobID, res.Meta = owner.Producer, owner.JobID, owner.Meta
 	res.Attempt, res.PossibleDuplicate = owner.Attempt, owner.Doubt
@@ -212,13 +213,17 @@ func (d *Desk) publishMatched(ctx context.Context, owner *correlation, res *sms.
 		return err
 	}
 	res.JobState = state
+	counters := d.route(res.Route).counters
+	if owner.Route != res.Route {
+		res.Route, res.Via = owner.Route, res.Route
+	}
 	failpoint.Hit("receipt-counted")
 	if err := d.pub.Publish(ctx, res); err != nil {
-		d.route(res.Route).counters.publishErrors.Add(1)
+		counters.publishErrors.Add(1)
 		return fmt.Errorf("publish receipt: %w", err)
 	}
 	failpoint.Hit("receipt-published")
-	d.route(res.Route).counters.matched.Add(1)
+	counters.matched.Add(1)
 	return nil
 }
 

@@ -51,10 +51,10 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 				return sms.Claim{}, err
 			case !lost.IsZero():
 				l.counters.inDoubt.Add(1)
-				return sms.Claim{State: sms.ClaimInDoubt, Token: token, Doubt: true, Lost: lost}, nil
+				return sms.Claim{State: sms.ClaimInDoubt, Token: token, Doubt: true, Via: ref.Via, Lost: lost}, nil
 			}
 			l.counters.fresh.Add(1)
-			return sms.Claim{State: sms.ClaimFresh, Token: token, Doubt: ref.Doubt}, nil
+			return sms.Claim{State: sms.ClaimFresh, Token: token, Doubt: ref.Doubt, Via: ref.Via}, nil
 		}
 		claim, err := l.judge(ctx, l.desk.keys.job(ref.Producer, ref.JobID), found, ref, token)
 		if claim != nil || err != nil {
@@ -65,7 +65,7 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 
 // claim writes our claim unless the job has a record, and answers that.
 func (l *Ledger) claim(ctx context.Context, ref sms.JobRef, token string) (found string, err error) {
-	mine := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, replay: ref.Replay}
+	mine := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, via: ref.Via, doubt: ref.Doubt, replay: ref.Replay}
 	cmd := l.desk.store.command()
 	cmd.key = l.desk.keys.appendJob(cmd.key, ref.Producer, ref.JobID)
 	if cmd.value, err = mine.append(cmd.value); err != nil {
@@ -97,6 +97,7 @@ func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.Jo
 			return l.busy(), nil
 		}
 		claim := &sms.Claim{Token: token, Attempt: old.attempt, Doubt: old.doubt || ref.Doubt, Replay: max(old.replay, ref.Replay), Parts: old.parts}
+		begun := old.via
 		next := &record{
 			state: recordClaimed, token: token, worker: l.desk.lease.name,
 			attempt: max(old.attempt, ref.Attempt), replay: claim.Replay, parts: old.parts,
@@ -111,7 +112,7 @@ func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.Jo
 				}, nil
 			}
 			claim.State, claim.Attempt, claim.Parts = sms.ClaimResumed, 0, old.outcome.Parts
-			next.attempt, next.parts = ref.Attempt, old.outcome.Parts
+			next.attempt, next.parts, begun = ref.Attempt, old.outcome.Parts, old.outcome.Via
 		case recordReleased:
 			claim.State = sms.ClaimResumed
 		case recordClaimed:
@@ -128,6 +129,10 @@ func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.Jo
 			next.attempt = max(old.attempt+1, ref.Attempt)
 		}
 		next.doubt = claim.Doubt
+		if claim.Via = ref.Via; old.doubt || claim.State == sms.ClaimInDoubt || len(claim.Parts) > 0 {
+			claim.Via = begun
+		}
+		next.via = claim.Via
 		var swapped bool
 		if found, swapped, err = l.swap(ctx, key, found, next, ref.Route); err != nil {
 			return nil, err
@@ -186,9 +191,9 @@ func (l *Ledger) swap(ctx context.Context, key, old string, next *record, route 
 // In Redis Cluster the record lies elsewhere than the id; both are repeated
 // until both are written.
 func (l *Ledger) Accept(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error) {
-	route := l.desk.route(ref.Route)
+	route := l.desk.route(ref.Carrier())
 	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
-	rec := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, replay: ref.Replay}
+	rec := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, via: ref.Via, doubt: ref.Doubt, replay: ref.Replay}
 	rec.parts = withPart(parts, part)
 	if outcome != nil {
 		outcome.Parts = rec.parts
@@ -242,7 +247,7 @@ func (l *Ledger) Settle(ctx context.Context, ref sms.JobRef, token string, outco
 // Release hands a claim back: the next Claim answers Resumed with these parts,
 // and with those that late responses added meanwhile.
 func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, parts []sms.Part) error {
-	rec := &record{state: recordReleased, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, replay: ref.Replay}
+	rec := &record{state: recordReleased, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, via: ref.Via, doubt: ref.Doubt, replay: ref.Replay}
 	key := l.desk.keys.job(ref.Producer, ref.JobID)
 	ttl := l.desk.route(ref.Route).ledgerTTL
 	cmd, err := one(ctx, l.desk.store, "release job", func() *redis.Cmd {
@@ -264,7 +269,7 @@ func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, part
 // have been without its response.
 func (l *Ledger) Late(ctx context.Context, ref sms.JobRef, a sms.Accepted) error {
 	ref.Doubt = true // a further copy may be at the SMSC, or follow: see jobState
-	route := l.desk.route(ref.Route)
+	route := l.desk.route(ref.Carrier())
 	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
 	id := l.desk.newMessageID(ref, a, part)
 	text := encodeParts([]sms.Part{part})

@@ -37,7 +37,7 @@ func (d *Desk) park(ctx context.Context, route string, keys []string, res *sms.R
 	cmds, err := d.store.many(ctx, "park receipt", func() []redis.Cmder {
 		all := make([]redis.Cmder, 0, len(keys))
 		for _, key := range keys {
-			all = append(all, call(ctx, parkScript, []string{d.keys.id(route, key), d.keys.parking(route, key)}, payload, kept, correlationVersion))
+			all = append(all, call(ctx, parkScript, []string{d.keys.id(route, key), d.keys.parking(route, key)}, payload, kept, correlationVersions))
 		}
 		return all
 	})

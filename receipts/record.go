@@ -14,7 +14,8 @@ import (
 //	1C9f86d081-2a pod-3/9f86d081 1 0 [{"number":1,"message_id":"7f2a"}]
 //
 // The version and the state, at once followed by the token of the claim; the
-// worker and its incarnation; the number of the attempt; 1 when the job is in
+// worker and its incarnation; the number of the attempt, with @ and the route
+// that carries the job unless that is its own; 1 when the job is in
 // doubt, with a stroke and the number of the replay if it is one; then the
 // accepted parts, or once settled the outcome.
 type record struct {
@@ -22,6 +23,7 @@ type record struct {
 	token   string
 	worker  string // id and incarnation, id/incarnation
 	attempt int
+	via     string // when not settled: the outcome has its own
 	doubt   bool
 	replay  int
 	parts   []sms.Part  // when not settled
@@ -48,6 +50,9 @@ func (r *record) appendHead(b []byte) []byte {
 	b = append(b, r.worker...)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(r.attempt), 10)
+	if r.via != "" {
+		b = append(append(b, '@'), r.via...)
+	}
 	if r.doubt {
 		b = append(b, " 1"...)
 	} else {
@@ -88,12 +93,13 @@ func decodeRecord(b string) (*record, error) {
 	if len(f) != 5 {
 		return nil, fmt.Errorf("ledger record of %d fields", len(f))
 	}
-	attempt, err := strconv.Atoi(f[2])
+	number, via, _ := strings.Cut(f[2], "@")
+	attempt, err := strconv.Atoi(number)
 	if err != nil {
 		return nil, fmt.Errorf("ledger record: attempt: %w", err)
 	}
 	r := &record{
-		state: recordState(b[1]), token: f[0], worker: f[1], attempt: attempt,
+		state: recordState(b[1]), token: f[0], worker: f[1], attempt: attempt, via: via,
 	}
 	doubt, replay, replayed := strings.Cut(f[3], "/")
 	r.doubt = doubt == "1"

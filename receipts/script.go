@@ -88,14 +88,14 @@ return {began, beat}`)
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`)
 
-	// parkScript: KEYS id, parked. ARGV receipt, TTL in ms, version of correlations.
+	// parkScript: KEYS id, parked. ARGV receipt, TTL in ms, versions of correlations, a letter each.
 	// Parks the receipt unless its id is known, then answers whose it is; of
 	// what another version wrote it knows nothing. The
 	// submit side writes the id before it looks for parked receipts, so one of
 	// the two always sees the other.
 	parkScript = newScript(`
 local v = redis.call('GET', KEYS[1])
-if v and string.sub(v, 1, #ARGV[3]) == ARGV[3] then return v end
+if v and v ~= '' and string.find(ARGV[3], string.sub(v, 1, 1), 1, true) then return v end
 redis.call('RPUSH', KEYS[2], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return false`)

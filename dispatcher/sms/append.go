@@ -20,6 +20,7 @@ func (r *Result) AppendJSON(b []byte) ([]byte, error) {
 	a.stringIf(`,"job_id":`, r.JobID)
 	a.string(`,"producer":`, r.Producer)
 	a.string(`,"route":`, r.Route)
+	a.stringIf(`,"via":`, r.Via)
 	a.time(`,"time":`, r.Time)
 	a.raw(`,"meta":`, r.Meta)
 	a.intIf(`,"attempt":`, r.Attempt)

@@ -10,12 +10,22 @@ import (
 type JobRef struct {
 	Producer string          `json:"p"`
 	JobID    string          `json:"j"`
-	Route    string          `json:"r"`
+	Route    string          `json:"r"`           // whose job it is
+	Via      string          `json:"v,omitempty"` // the route that carries it, when Route cannot send; else empty
 	Meta     json.RawMessage `json:"m,omitempty"`
 	Attempt  int             `json:"a"`
 	Doubt    bool            `json:"d,omitempty"` // an earlier attempt may have reached the SMSC
 	Replay   int             `json:"n,omitempty"` // how often it was replayed after it had failed
 	Stored   int64           `json:"-"`           // of a job that was delivered before: when it was published, Unix ms; 0 at the first delivery
+}
+
+// Carrier is the route whose SMSC has the job, or is to have it: message ids
+// are that one's.
+func (r *JobRef) Carrier() string {
+	if r.Via != "" {
+		return r.Via
+	}
+	return r.Route
 }
 
 // Claim is the answer of the ledger to a worker that wants to submit a job.
@@ -25,6 +35,7 @@ type Claim struct {
 	Attempt int     // attempts begun before this one, as far as the ledger knows
 	Doubt   bool    // an earlier attempt may have reached the SMSC
 	Replay  int     // how often the job was replayed, as far as the ledger knows
+	Via     string  // the claim's JobRef.Via: where the job was begun, if something of it is or may be there, else as it was asked for
 	Parts   []Part  // parts accepted earlier; never to be sent again
 	Outcome *Result // the recorded outcome, when Settled
 

@@ -28,7 +28,8 @@ type Result struct {
 	Kind              Kind            `json:"kind"`
 	JobID             string          `json:"job_id,omitempty"`
 	Producer          string          `json:"producer"`
-	Route             string          `json:"route"`
+	Route             string          `json:"route"`         // of the job
+	Via               string          `json:"via,omitempty"` // the route that carried it instead; its message ids and bind are that one's
 	Time              time.Time       `json:"time"`
 	Meta              json.RawMessage `json:"meta,omitempty"`
 	Attempt           int             `json:"attempt,omitempty"` // 1-based; begins again with each replay

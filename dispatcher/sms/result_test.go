@@ -26,7 +26,7 @@ func randomResult(r *rand.Rand) *sms.Result {
 	metas := []string{"", `{}`, `{"a":1}`, `{ "a" : [1, "x y"] }`, `{"a":"<&>"}`, `{"é":"\u2028"}`, "{\"a\":\"\u2028\"}"}
 	floats := []float64{0, 1, 12.5, 1e-7, 1e21, 123456.789, -2, 0.1 + 0.2}
 	res := &sms.Result{
-		ID: str(), Kind: sms.Kind(str()), JobID: str(), Producer: str(), Route: str(), Time: when(),
+		ID: str(), Kind: sms.Kind(str()), JobID: str(), Producer: str(), Route: str(), Via: str(), Time: when(),
 		Meta: json.RawMessage(metas[r.IntN(len(metas))]), Attempt: r.IntN(3), Replay: r.IntN(2), PossibleDuplicate: r.IntN(2) == 0,
 		Bind: str(), LatencyMS: floats[r.IntN(len(floats))],
 		Code: sms.Code(str()), Status: r.Uint32() * uint32(r.IntN(2)), StatusName: str(), Reason: str(),
@@ -122,6 +122,7 @@ func TestResultsAreValidatedByKind(t *testing.T) {
 			"without id":          func(r *sms.Result) { r.ID = "" },
 			"without job id":      func(r *sms.Result) { r.JobID = "" },
 			"with a bad route":    func(r *sms.Result) { r.Route = "a.b" },
+			"with a bad via":      func(r *sms.Result) { r.Via = "a.b" },
 			"with a bad producer": func(r *sms.Result) { r.Producer = "" },
 			"of unknown kind":     func(r *sms.Result) { r.Kind = "done" },
 		} {
@@ -141,6 +142,11 @@ func TestResultsAreValidatedByKind(t *testing.T) {
 		refused(change, r)
 	}
 	r := goodResult(sms.KindSubmitted)
+	r.Via = r.Route
+	if err := r.Validate(); sms.CodeOf(err) != sms.CodeInvalid { // a schema cannot say so
+		t.Errorf("by way of its own route: %v", err)
+	}
+	r = goodResult(sms.KindSubmitted)
 	r.Parts = nil
 	refused("without parts", r)
 	r = goodResult(sms.KindReceipt)

@@ -35,6 +35,9 @@ func (r *Result) Validate() error {
 	if !ValidToken(r.Route) {
 		f.add("route", "must be 1..32 of A-Z a-z 0-9 _ -, is %s", quote(r.Route))
 	}
+	if r.Via != "" && (!ValidToken(r.Via) || r.Via == r.Route) {
+		f.add("via", "must be another route, is %s", quote(r.Via))
+	}
 	if r.Time.IsZero() {
 		f.add("time", "must be given")
 	}
