@@ -27,6 +27,7 @@ const (
 type Reading struct {
 	Parsed
 	Kind       Kind
+	Body       string // all of the user data, without header and the NULs around, UTF-16 read
 	Sub        *string
 	Dlvrd      *string
 	Stat       *string
@@ -37,7 +38,10 @@ type Reading struct {
 
 // Read reads a message for people. It is not ok when neither esm_class nor a
 // TLV says that m is a receipt and its text does not begin like one.
-func Read(m *sms.Message) (r Reading, ok bool) {
+func Read(m *sms.Message) (r Reading, ok bool) { return usual.Read(m) }
+
+// Read is Read for a route.
+func (r *ReceiptRules) Read(m *sms.Message) (got Reading, ok bool) {
 	kind := kindOf(m)
 	body := strings.Trim(decodeUCS2(string(userData(m))), "\x00")
 	_, hasState := tlvState(m)
@@ -45,26 +49,29 @@ func Read(m *sms.Message) (r Reading, ok bool) {
 	if kind != KindReceipt && kind != KindIntermediate && !beginsLikeReceipt(&f) {
 		return Reading{}, false
 	}
-	r = Reading{Parsed: Parse(m), Kind: kind}
+	if r.Untyped && !IsReceipt(m) {
+		kind = KindReceipt
+	}
+	got = Reading{Parsed: r.Parse(m), Kind: kind, Body: f.escape(body)}
 	there := func(l label, v string) *string {
 		if f.start[l] == 0 {
 			return nil
 		}
 		return &v
 	}
-	r.Sub, r.Dlvrd = there(labelSub, r.Parsed.Sub), there(labelDlvrd, r.Parsed.Dlvrd)
-	r.Stat, r.ErrorCode = there(labelStat, r.Parsed.Stat), there(labelErr, r.Parsed.ErrorCode)
-	r.Text = there(labelText, r.Parsed.Text)
-	if r.Text != nil {
+	got.Sub, got.Dlvrd = there(labelSub, got.Parsed.Sub), there(labelDlvrd, got.Parsed.Dlvrd)
+	got.Stat, got.ErrorCode = there(labelStat, got.Parsed.Stat), there(labelErr, got.Parsed.ErrorCode)
+	got.Text = there(labelText, got.Parsed.Text)
+	if got.Text != nil {
 		raw := f.body[f.start[labelText]:f.end[labelText]]
 		if !isText(trim(raw)) {
-			r.TextOctets = []byte(raw)
+			got.TextOctets = []byte(raw)
 		}
 		if !utf8.ValidString(raw) {
-			r.Text = nil
+			got.Text = nil
 		}
 	}
-	return r, true
+	return got, true
 }
 
 func kindOf(m *sms.Message) Kind {

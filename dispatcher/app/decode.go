@@ -196,10 +196,11 @@ func (d *Decoder) message(p *DecodedPDU, desc *smpp.Description, base int) {
 		p.Concat = &c
 	}
 	if desc.Command == "deliver_sm" || desc.Command == "data_sm" {
-		if r, ok := receipts.Read(m); ok {
+		rules := d.receiptRules()
+		if r, ok := rules.Read(m); ok {
 			p.Receipt = d.receipt(&r)
-			// A receipt is ASCII whatever data_coding says: ids with _ @ $ are no GSM 03.38.
-			p.Text = &r.Raw
+			// A receipt is ASCII, or plainly UTF-16, whatever data_coding says: ids with _ @ $ are no GSM 03.38.
+			p.Text = &r.Body
 			return
 		}
 	}
@@ -211,6 +212,14 @@ func (d *Decoder) message(p *DecodedPDU, desc *smpp.Description, base int) {
 	if s, ok := d.alphabet().Decode(m.DataCoding, u.Body, u.Header); ok {
 		p.Text = &s
 	}
+}
+
+// receiptRules are how the route's receipts are read.
+func (d *Decoder) receiptRules() receipts.ReceiptRules {
+	if d.route == nil {
+		return receipts.ReceiptRules{}
+	}
+	return d.route.desk().Receipts // as the worker has them
 }
 
 // receipt prints a receipt with the ids it would be looked up under.
