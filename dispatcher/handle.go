@@ -15,12 +15,13 @@ import (
 // intake ends when a drain begins: jobs that were not begun are handed back.
 // work ends when the drain is out of time: nothing more is waited for.
 func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
-	d.stats.received.Add(1)
+	place := uint64(d.stats.received.Add(1))
 	a, err := d.decode(del)
 	if err != nil {
 		d.refuse(work, a, err)
 		return
 	}
+	a.place = place
 	if !d.begin(a) { // this process has the job in hand already
 		d.postpone(work, a)
 		return
@@ -30,25 +31,32 @@ func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
 	for {
 		turn, err := d.admit(intake, a)
 		a.late = errors.Is(err, errExpired)
-		if err != nil && !a.late {
+		switch {
+		case errors.Is(err, errNoWay):
+			d.putOff(work, a)
+			return
+		case err != nil && !a.late:
 			a.del.HandBack(0)
 			return
 		}
 		failpoint.Hit("before-claim")
-		if s, err := d.claim(work, a); s != proceed || err != nil {
-			if turn != nil {
-				turn.Release()
-			}
+		s, err := d.claim(work, a)
+		if turn != nil && (s != proceed || err != nil) {
+			turn.Release()
+		}
+		if s != elsewhere && s != proceed || err != nil {
 			d.conclude(work, a, s, err)
 			return
 		}
 		failpoint.Hit("after-claim")
-		if err := d.send(work, a, turn); err != nil {
-			d.giveBack(work, a)
-			return
-		}
-		if len(a.todo) == 0 || !a.waits() {
-			break
+		if s == proceed {
+			if err := d.send(work, a, turn); err != nil {
+				d.giveBack(work, a)
+				return
+			}
+			if len(a.todo) == 0 || !a.waits() {
+				break
+			}
 		}
 		if err := d.unclaim(work, a); err != nil {
 			d.giveBack(work, a)
@@ -63,6 +71,7 @@ type attempt struct {
 	del     Delivery
 	job     *sms.Job
 	ref     sms.JobRef
+	out     *Dispatcher    // by whose way out it goes: its route's, or a fallback's
 	token   string         // names our claim in the ledger; empty when we hold none
 	todo    []*sms.Message // not accepted yet
 	parts   []sms.Part     // accepted, in this attempt or before
@@ -72,6 +81,9 @@ type attempt struct {
 	refusal *sms.Error // the gravest answer
 	bind    string     // that carried the last part
 	latency time.Duration
+	place   uint64      // in the order in which jobs came
+	waited  bool        // it had its turn before
+	tries   int         // that were throttled
 	outcome *sms.Result // once known
 	lost    time.Time   // since when the ledger may have forgotten the job
 }
@@ -81,7 +93,7 @@ var errExpired = errors.New("expires_at passed")
 // decode reads the job and makes its messages.
 func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 	origin := del.Origin()
-	a := &attempt{del: del, ref: sms.JobRef{
+	a := &attempt{del: del, out: d, ref: sms.JobRef{
 		Producer: origin.Producer, Route: origin.Route, Attempt: del.Attempt(), Doubt: del.Doubt(),
 	}}
 	before := del.Before()
@@ -92,7 +104,12 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 		return a, err
 	}
 	a.job, a.ref.JobID, a.ref.Meta = job, job.ID, job.Meta
-	if a.todo, err = d.config().Message.Encode(origin.Producer, job); err != nil {
+	if a.ref.Doubt || len(before.Parts) > 0 {
+		if a.out = d.carrier(before.Via); a.out != d {
+			a.ref.Via = before.Via
+		}
+	}
+	if a.todo, err = a.out.config().Message.Encode(origin.Producer, job); err != nil {
 		return a, err
 	}
 	a.total = len(a.todo)
@@ -104,28 +121,41 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 	return a, nil
 }
 
-// admit waits until lane and rate let the next parts through.
+// admit waits until lane and rate let the next parts through, by the job's own
+// route or by another that carries it.
 func (d *Dispatcher) admit(intake context.Context, a *attempt) (Reservation, error) {
 	if !a.job.ExpiresAt.IsZero() {
 		var cancel context.CancelFunc
 		intake, cancel = context.WithDeadlineCause(intake, a.job.ExpiresAt, errExpired)
 		defer cancel()
 	}
-	turn, n, err := d.turnstile.wait(intake, a.del.Origin().Lane, a.ref.Producer, len(a.todo))
-	a.turn = n
-	if p, tries := turn.(*probe); tries {
-		p.judge = a.judge
+	for {
+		if err := d.choose(a); err != nil {
+			if intake.Err() != nil {
+				err = context.Cause(intake)
+			}
+			return nil, err
+		}
+		turn, n, err := a.out.turnstile.waitFor(intake, a.del.Origin().Lane, a.ref.Producer, len(a.todo), caller{d, a.begun(), a.place, a.waited})
+		if turn == nil && err == nil { // sent to choose again
+			continue
+		}
+		a.turn, a.waited = n, true
+		if p, tries := turn.(*probe); tries {
+			p.judge = a.judge
+		}
+		return turn, err
 	}
-	return turn, err
 }
 
 // step is what follows a claim.
 type step int
 
 const (
-	proceed step = iota // the claim is ours: send
-	settled             // the job has its outcome: publish it
-	busy                // another worker has it: look again later
+	proceed   step = iota // the claim is ours: send
+	settled               // the job has its outcome: publish it
+	busy                  // another worker has it: look again later
+	elsewhere             // another route has something of it: wait for a turn there
 )
 
 // claim asks the ledger for the job, right before the first write, so that
@@ -144,6 +174,7 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 		return busy, nil
 	}
 	a.token = c.Token
+	moved := d.follow(a, &c)
 	a.resume(c)
 	if len(a.todo) == 0 { // late responses completed it
 		a.outcome = a.result(sms.KindSubmitted, nil)
@@ -152,6 +183,9 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 	a.ref.Doubt = a.ref.Doubt || c.State == sms.ClaimInDoubt
 	if a.outcome = d.unsent(a); a.outcome != nil {
 		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
+	}
+	if moved {
+		return elsewhere, nil
 	}
 	return proceed, nil
 }
@@ -185,7 +219,7 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 		if reply.Err != nil {
 			reply.Err = a.judge(reply.Err)
 			a.note(reply.Err)
-			d.heed(&reply)
+			a.out.heed(&reply)
 			continue
 		}
 		a.carried(reply)
@@ -193,8 +227,12 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 			a.outcome = a.result(sms.KindSubmitted, nil)
 		}
 		failpoint.Hit("before-record")
+		now := time.Now()
+		if f := a.out.turnstile.fleet; f != nil {
+			f.Accepted(now.Add(-reply.Latency))
+		}
 		part, err := d.deps.Ledger.Accept(work, a.ref, a.token, sms.Accepted{
-			Part: reply.Part, PartsTotal: a.total, RawMessageID: reply.RawMessageID, At: time.Now(),
+			Part: reply.Part, PartsTotal: a.total, RawMessageID: reply.RawMessageID, At: now,
 		}, a.parts, a.outcome)
 		if err != nil {
 			lost = err
@@ -241,7 +279,6 @@ func (d *Dispatcher) record(work context.Context, a *attempt) error {
 		if err := d.bury(work, a); err != nil {
 			return err
 		}
-		failpoint.Hit("after-bury")
 	}
 	err := d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
 	failpoint.Hit("after-settle")

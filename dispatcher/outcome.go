@@ -54,17 +54,22 @@ func (a *attempt) accept(p sms.Part) {
 		return
 	}
 	a.parts = slices.Insert(slices.Clip(a.parts), at, p)
-	// A new slice: the reservation may still hold the old one.
+	a.strike(p.Number)
+	if a.outcome != nil {
+		a.outcome.Parts = a.parts
+	}
+}
+
+// strike takes a part out of todo. It makes a new slice: the reservation may
+// still hold the old one.
+func (a *attempt) strike(part int) {
 	todo := make([]*sms.Message, 0, max(len(a.todo)-1, 0))
 	for _, m := range a.todo {
-		if m.Part != p.Number {
+		if m.Part != part {
 			todo = append(todo, m)
 		}
 	}
 	a.todo = todo
-	if a.outcome != nil {
-		a.outcome.Parts = a.parts
-	}
 }
 
 // note keeps the gravest refusal. A part that was never written is none: it
@@ -119,22 +124,31 @@ func (d *Dispatcher) heed(reply *sms.Reply) {
 	case sms.CodeAccount:
 		d.turnstile.barred(e, time.Now().Add(-reply.Latency))
 	case sms.CodeThrottled:
-		if d.turnstile.brake != nil {
-			d.turnstile.brake.Throttled(time.Now().Add(-reply.Latency))
+		if d.turnstile.fleet != nil {
+			d.turnstile.fleet.Throttled(time.Now().Add(-reply.Latency))
 		}
 	}
 }
 
 // waits reports whether what is left of the job waits for another turn within
 // this attempt: parts that were never written, and those that were refused for
-// the account's sake.
+// the account's sake or came too fast.
 func (a *attempt) waits() bool {
-	if a.refusal != nil && a.refusal.Code != sms.CodeAccount {
+	switch {
+	case a.refusal == nil, a.refusal.Code == sms.CodeAccount:
+	case a.refusal.Code == sms.CodeThrottled && a.tries < patience:
+		a.tries++
+	default:
 		return false
 	}
 	a.refusal = nil
 	return true
 }
+
+// patience is how often a job that was throttled goes back to its place in the
+// line. One that has no better luck while others get through may be refused
+// for a reason of its own, a recipient's full queue: it is tried again later.
+const patience = 4
 
 // gravity orders refusals of the parts of one job: what decides its fate wins.
 func gravity(c sms.Code) int {
@@ -243,6 +257,9 @@ func (d *Dispatcher) postpone(work context.Context, a *attempt) {
 
 func (d *Dispatcher) schedule(work context.Context, a *attempt, r Retry) {
 	r.JobID, r.Doubt, r.Parts, r.Of = a.ref.JobID, a.ref.Doubt, a.parts, a.del
+	if a.begun() {
+		r.Via = a.ref.Via
+	}
 	if err := d.deps.Retrier.Schedule(work, r); err != nil {
 		d.giveBack(work, a)
 		return
@@ -279,7 +296,9 @@ func (d *Dispatcher) refuse(work context.Context, a *attempt, cause error) {
 
 func (d *Dispatcher) bury(work context.Context, a *attempt) error {
 	d.stats.deadLetters.Add(1)
-	return d.deps.Morgue.Bury(work, DeadLetter{Of: a.del, Ref: a.ref, Outcome: a.outcome})
+	err := d.deps.Morgue.Bury(work, DeadLetter{Of: a.del, Ref: a.ref, Outcome: a.outcome})
+	failpoint.Hit("after-bury")
+	return err
 }
 
 func (a *attempt) expired() bool {
@@ -303,6 +322,7 @@ func (a *attempt) result(kind sms.Kind, cause *sms.Error) *sms.Result {
 		JobID:             a.ref.JobID,
 		Producer:          a.ref.Producer,
 		Route:             a.ref.Route,
+		Via:               a.ref.Via,
 		Time:              time.Now().UTC(),
 		Meta:              a.ref.Meta,
 		Attempt:           a.ref.Attempt,
@@ -311,6 +331,9 @@ func (a *attempt) result(kind sms.Kind, cause *sms.Error) *sms.Result {
 		Parts:             a.parts,
 		Bind:              a.bind,
 		LatencyMS:         float64(a.latency.Microseconds()) / 1000,
+	}
+	if kind == sms.KindExpired && len(a.parts) == 0 { // nobody carried it
+		r.Via = ""
 	}
 	if cause != nil {
 		r.Code, r.Status, r.StatusName, r.Reason = cause.Code, cause.Status, cause.StatusName, cause.Error()

@@ -140,7 +140,7 @@ func name(r row, j job, successor string) string {
 func play(t *testing.T, r row, j job, successor string) {
 	s := newStage(t, r.smsc)
 	w := s.start("w1", "SHORTWIRE_FAILPOINT="+r.point)
-	s.apptest.Publish(s.order(j))
+	s.apptest.Publish(s.order(j, r.smsc))
 	select {
 	case <-w.Done():
 	case <-time.After(patience):
@@ -274,13 +274,16 @@ routes:
 }
 
 // order is the job as producers write it. Each part begins with the job's id.
-func (s *stage) order(j job) string {
+func (s *stage) order(j job, smsc manner) string {
 	o := load.Single("crash", 1)
 	if j.parts > 1 {
 		o = load.Multipart("crash", 1, j.parts)
 	}
 	if j.atMostOnce {
 		o.Delivery = "at_most_once"
+	}
+	if smsc == unasked {
+		o.To = "nobody"
 	}
 	return string(o.AppendJSON(nil))
 }
@@ -311,7 +314,7 @@ func (s *stage) finished(ctx context.Context) error {
 // judge says what became of the job and which promises were broken.
 func (s *stage) judge(j job, smsc manner) (fate, []string) {
 	id := load.Single("crash", 1).ID
-	judging := judge.New([]judge.Job{{ID: id, Parts: j.parts, AtMostOnce: j.atMostOnce, Refused: smsc == picky}})
+	judging := judge.New([]judge.Job{{ID: id, Parts: j.parts, AtMostOnce: j.atMostOnce, Refused: smsc == picky || smsc == unasked}})
 	f := fate{}
 	for _, m := range s.smsc.Submits() {
 		part, text := 1, m.Text()

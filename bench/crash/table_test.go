@@ -38,6 +38,7 @@ const (
 	full                     // refuses every message, for now
 	picky                    // refuses every message for good
 	busyForTwo               // refuses the second part the first time, for now
+	unasked                  // hears nothing of the job, which is malformed
 )
 
 // once is the fate of a job that was never in doubt.
@@ -72,6 +73,7 @@ func halfOf(parts int) int { return parts / 2 }
 
 func undelivered(j job) fate { return fate{Kind: "uncertain", Doubt: true, Dead: 1} }
 func rejected(j job) fate    { return fate{Kind: "failed"} }
+func invalid(j job) fate     { return fate{Kind: "failed", Dead: 1} }
 
 var (
 	single = []int{1}
@@ -118,6 +120,7 @@ var table = []row{
 	{point: "after-release", after: "one part refused for now, claim given back", smsc: busyForTwo, parts: long, then: once},
 	{point: "after-schedule", after: "retry of one part scheduled, not acked", smsc: busyForTwo, parts: long, then: once},
 	{point: "after-bury", after: "dead letter buried, not settled", smsc: full, then: undelivered},
+	{point: "after-bury", after: "malformed job buried, its result not published", smsc: unasked, parts: single, then: invalid},
 	{point: "after-settle", after: "settled as failed, its result not published", smsc: picky, then: rejected},
 	{point: "after-publish", after: "failed result published, not acked", smsc: picky, then: rejected},
 }
