@@ -260,10 +260,6 @@ func (s *scene) settle(ctx context.Context) error {
 	defer tick.Stop()
 	var before state
 	moved := time.Now()
-	stall := s.o.stall
-	if s.storm.forgetful { // receipts will be missing, and no dead worker's jobs are waited for
-		stall = min(stall, mayBeParked)
-	}
 	for {
 		now, err := s.look(ctx)
 		if err != nil {
@@ -276,8 +272,8 @@ func (s *scene) settle(ctx context.Context) error {
 			before, moved = now, time.Now()
 		}
 		progress("%s", now)
-		if time.Since(moved) > stall {
-			progress("nothing has come for %s", stall)
+		if time.Since(moved) > s.o.stall {
+			progress("nothing has come for %s", s.o.stall)
 			for _, w := range s.workers {
 				progress("%s", w.Tail(10))
 			}

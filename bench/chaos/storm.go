@@ -45,11 +45,11 @@ const stormWorkers = 3
 
 // newStorm makes the schedule of a seed over the time of publishing.
 //
-// A Redis that comes back empty has forgotten what was in flight. What a worker
-// that lives has in hand is safe all the same; what a dead one had, or what a
-// killed NATS server delivers once more, is not, and no worker can know it. So
-// every third seed is of a forgetful Redis, and in those no worker and no NATS
-// server is killed: what remains must hold.
+// A Redis that comes back empty has forgotten what was in flight. What a dead
+// worker had is in doubt, because JetStream says that it was delivered before;
+// a killed NATS server forgets that too, and then no worker can know. So every
+// third seed is of a forgetful Redis, and in those the NATS server is not killed:
+// what remains must hold.
 func newStorm(seed uint64, over time.Duration) storm {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	between := func(lo, hi time.Duration) time.Duration { return lo + time.Duration(rng.Int64N(int64(hi-lo))) }
@@ -84,13 +84,13 @@ func newStorm(seed uint64, over time.Duration) storm {
 			add(step{at: t + away, what: startNATS})
 			t += away
 		}
-		for w := range stormWorkers {
-			for t := between(over/10, over/2); t < over; t += between(over/5, over) {
-				away := between(0, 8*time.Second)
-				add(step{at: t, what: killWorker, who: w})
-				add(step{at: t + away, what: startWorker, who: w, fresh: rng.IntN(2) == 0})
-				t += away
-			}
+	}
+	for w := range stormWorkers {
+		for t := between(over/10, over/2); t < over; t += between(over/5, over) {
+			away := between(0, 8*time.Second)
+			add(step{at: t, what: killWorker, who: w})
+			add(step{at: t + away, what: startWorker, who: w, fresh: rng.IntN(2) == 0})
+			t += away
 		}
 	}
 	slices.SortStableFunc(s.steps, func(a, b step) int { return int(a.at - b.at) })
