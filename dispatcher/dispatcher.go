@@ -19,13 +19,14 @@ import (
 
 // Config is the pipeline of one route. Zero values mean defaults.
 type Config struct {
-	Route   string
-	Message MessageRules     // how jobs become messages
-	Lanes   map[sms.Lane]int // weights, each at least 1. Default 8, 4, 1
-	Held    int              // jobs of one lane in hand at once that do not wait for the SMSC, 1 or more. Default 256
-	Window  int              // window slots of one bind: the most parts sent in one go. Default 100
-	Retry   RetryPolicy
-	Probe   ProbePolicy // while the SMSC refuses the account
+	Route    string
+	Message  MessageRules     // how jobs become messages
+	Lanes    map[sms.Lane]int // weights, each at least 1. Default 8, 4, 1
+	Held     int              // jobs of one lane in hand at once that do not wait for the SMSC, 1 or more. Default 256
+	Window   int              // window slots of one bind: the most parts sent in one go. Default 100
+	Retry    RetryPolicy
+	Probe    ProbePolicy    // while the SMSC refuses the account
+	Fallback FallbackPolicy // for when the route cannot send
 }
 
 // RetryPolicy is the back-off between attempts.
@@ -43,8 +44,9 @@ type Deps struct {
 	Morgue    Morgue
 	Ledger    Ledger
 	Binds     Binds
-	Limiter   Limiter // a Brake is told what the SMSC throttles
+	Limiter   Limiter // a FleetLimiter is told what the SMSC takes and throttles
 	InHand    *InHand // of the process: dispatchers of all routes share one. Default one of its own
+	Routes    *Routes // of the process: a fallback is looked for there. Default none but its own
 	Logger    *slog.Logger
 }
 
@@ -84,6 +86,7 @@ type Dispatcher struct {
 	log       *slog.Logger
 	turnstile *turnstile
 	hands     [laneCount]*hands
+	detours   atomic.Pointer[detours] // written by watch; nil without a fallback
 	jobs      sync.WaitGroup
 	stats     stats
 }
@@ -96,6 +99,9 @@ func New(cfg Config, deps Deps) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	if deps.InHand == nil {
 		deps.InHand = new(InHand)
+	}
+	if deps.Routes == nil {
+		deps.Routes = new(Routes)
 	}
 	d := &Dispatcher{
 		route:     cfg.Route,
@@ -134,6 +140,9 @@ func (c Config) withDefaults() Config {
 	if c.Retry.Max == 0 {
 		c.Retry.Max = 5 * time.Minute
 	}
+	if c.Fallback.After == 0 {
+		c.Fallback.After = 30 * time.Second
+	}
 	if c.Probe.Initial == 0 {
 		c.Probe.Initial = 10 * time.Second
 	}
@@ -148,13 +157,21 @@ func (c Config) withDefaults() Config {
 // after the last job was settled or handed back.
 func (d *Dispatcher) Run(intake, work context.Context) error {
 	d.deps.Binds.Notify(d.turnstile.turn)
+	if f := d.turnstile.fleet; f != nil {
+		f.Notify(d.turnstile.renewed, d.turnstile.demand)
+	}
 	defer d.turnstile.stop()
+	d.deps.Routes.add(d)
+	defer d.deps.Routes.remove(d)
 
 	g, intake := errgroup.WithContext(intake)
 	for _, lane := range sms.Lanes() {
 		g.Go(func() error { return d.consumeLane(intake, work, lane) })
 	}
+	g.Go(func() error { d.watch(intake); return nil })
 	err := g.Wait()
+	d.deps.Routes.remove(d)
+	d.turnstile.close()
 	d.jobs.Wait()
 	return err
 }

@@ -1,6 +1,9 @@
 package dispatcher
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // laneQueue is the jobs of one lane in front of the turnstile: one queue for
 // each producer, who take turns, so that a producer with many jobs delays
@@ -32,7 +35,11 @@ func (q *laneQueue) push(w *waiter, producer string) {
 		q.last = p
 	}
 	w.queue = p
-	p.push(w)
+	if w.of.again {
+		p.rejoin(w)
+	} else {
+		p.push(w)
+	}
 	q.n++
 	if p.next == nil {
 		q.join(p)
@@ -134,6 +141,18 @@ func (q *laneQueue) leave(w *waiter) {
 	q.n--
 }
 
+// all lists those who wait.
+func (q *laneQueue) all() (waiters []*waiter) {
+	for p := range q.ring {
+		for _, w := range p.items[p.first:] {
+			if !w.gone {
+				waiters = append(waiters, w)
+			}
+		}
+	}
+	return waiters
+}
+
 // waiting counts the producers that have jobs in the queue.
 func (q *laneQueue) waiting() (producers int) {
 	for p := range q.ring {
@@ -156,6 +175,20 @@ type fifo struct {
 const fewGone = 64
 
 func (q *fifo) push(w *waiter) { q.items = append(q.items, w) }
+
+// rejoin puts a waiter before those that came after it.
+func (q *fifo) rejoin(w *waiter) {
+	at := q.first
+	for at < len(q.items) && q.items[at].of.place < w.of.place {
+		at++
+	}
+	if at == q.first && at > 0 {
+		q.first--
+		q.items[q.first] = w
+		return
+	}
+	q.items = slices.Insert(q.items, at, w)
+}
 
 // leave notes that a waiter in the queue gives up.
 func (q *fifo) leave(w *waiter) {

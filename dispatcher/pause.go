@@ -112,6 +112,17 @@ func (t *turnstile) paused() *Pause {
 	return &Pause{Status: p.cause.Status, StatusName: p.cause.StatusName, Since: p.since, Next: p.next}
 }
 
+// refused says since when the SMSC refuses the account, zero when it does not,
+// and whether a job may try now.
+func (t *turnstile) refused() (since time.Time, try bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.account.on {
+		return time.Time{}, false
+	}
+	return t.account.since, t.account.due() == 0
+}
+
 // probe is the reservation of a job that tries whether the SMSC takes messages
 // of the account again.
 type probe struct {

@@ -145,7 +145,7 @@ func TestATryWhoseOwnServiceTypeIsRefusedEndsAPause(t *testing.T) {
 			binds.err = &sms.Error{Code: sms.CodeAccount, Status: statusServiceTypeDenied}
 			d := &Dispatcher{turnstile: ts}
 			job := &attempt{
-				del: delivery{}, job: &sms.Job{ServiceType: serviceType, ExpiresAt: time.Now().Add(time.Hour)}, todo: make([]*sms.Message, 1),
+				del: delivery{}, out: d, job: &sms.Job{ServiceType: serviceType, ExpiresAt: time.Now().Add(time.Hour)}, todo: make([]*sms.Message, 1),
 			}
 			res, err := d.admit(t.Context(), job)
 			if err != nil {

@@ -38,6 +38,7 @@ type Delivery interface {
 type Before struct {
 	Replay int        // how often the job was a dead letter and was replayed
 	Parts  []sms.Part // that the SMSC accepted, of a retry or replay; rising
+	Via    string     // the route that has these, or may have the job when that is in doubt; empty for the job's own
 	Stored int64      // when the job was stored, Unix ms, if it was delivered before; else 0
 }
 
@@ -60,6 +61,7 @@ type Retry struct {
 	Doubt   bool       // an earlier attempt may have reached the SMSC
 	InHand  bool       // a worker has the job in hand: without a ledger that says more, it is in doubt
 	Parts   []sms.Part // that the SMSC accepted so far
+	Via     string     // as Before has it
 	Of      Delivery
 }
 
@@ -100,6 +102,8 @@ type Binds interface {
 	// Reserve takes n window slots on one bind without blocking. When there
 	// are not that many free it returns nil and what is short.
 	Reserve(n int) (Reservation, Shortage)
+	// Bound counts the sessions that can take messages.
+	Bound() int
 	// Notify registers a function that is called, without locks held,
 	// whenever Reserve may have become possible. It must not block.
 	Notify(func())
@@ -134,15 +138,23 @@ type Limiter interface {
 	Burst() int // 0 means unlimited
 }
 
-// Brake is a Limiter that also slows down while the SMSC asks for it. A Limiter
-// that is none only limits.
-type Brake interface {
+// FleetLimiter is a Limiter that other workers draw from as well, and that slows
+// down while the SMSC asks for it. A Limiter that is none only limits.
+type FleetLimiter interface {
 	Limiter
+	// Notify registers turn, which is called, without locks held, when Take may
+	// succeed earlier than it said, and waiting, which says how many tokens
+	// there is work for. Neither blocks.
+	Notify(turn func(), waiting func() int)
+	// Accepted hears that the SMSC took a message written at sent.
+	Accepted(sent time.Time)
 	// Throttled hears that a message written at sent was refused because
 	// messages come too fast.
 	Throttled(sent time.Time)
-	// Braking reports whether it was this that the last Take had to wait for.
-	Braking() bool
+	// Throttling reports whether the last Take had to wait because the SMSC
+	// asked to slow down, CutOff whether for want of what the workers share.
+	Throttling() bool
+	CutOff() bool
 }
 
 // Limit is what keeps a route from sending faster, from a closed set.
@@ -153,6 +165,7 @@ const (
 	LimitNone      Limit = "no_jobs"
 	LimitRate      Limit = "rate"
 	LimitThrottled Limit = "throttled" // the SMSC asked to slow down
+	LimitRedis     Limit = "redis"     // no tokens for want of Redis
 	LimitWindow    Limit = "window"
 	LimitNoBind    Limit = "no_bind"
 	LimitAccount   Limit = "account" // paused: the SMSC refuses the account
@@ -161,5 +174,5 @@ const (
 
 // Limits lists every Limit, in the order above.
 func Limits() []Limit {
-	return []Limit{LimitNone, LimitRate, LimitThrottled, LimitWindow, LimitNoBind, LimitAccount, LimitPaused}
+	return []Limit{LimitNone, LimitRate, LimitThrottled, LimitRedis, LimitWindow, LimitNoBind, LimitAccount, LimitPaused}
 }

@@ -12,6 +12,7 @@ type stats struct {
 	received    atomic.Int64
 	retries     atomic.Int64
 	deadLetters atomic.Int64
+	diverted    atomic.Int64
 	kinds       [4]atomic.Int64 // by position in terminalKinds
 	codes       [8]atomic.Int64 // by position in sms.Codes
 }
@@ -26,6 +27,9 @@ func (s *stats) settled(a *attempt) {
 		if a.outcome.Kind == k {
 			s.kinds[i].Add(1)
 		}
+	}
+	if a.outcome.Via != "" && a.outcome.Kind == sms.KindSubmitted {
+		s.diverted.Add(1)
 	}
 	if a.outcome.Code == "" {
 		return
@@ -42,6 +46,7 @@ type Snapshot struct {
 	Received    int64                   // deliveries taken, repeats included
 	Retries     int64                   // attempts scheduled
 	DeadLetters int64                   // jobs buried
+	Diverted    int64                   // jobs submitted by another route
 	Outcomes    map[sms.Kind]int64      // outcomes published
 	Codes       map[sms.Code]int64      // their codes
 	InHand      map[sms.Lane]int        // jobs taken and not yet settled
@@ -49,6 +54,7 @@ type Snapshot struct {
 	Producers   map[sms.Lane]int        // whose these are
 	Limit       Limit                   // what limits the route now
 	Limited     map[Limit]time.Duration // how long each limit held so far
+	Diversion   *Diversion              // nil unless jobs go by another route
 	Paused      *Pause                  // nil unless the SMSC refuses the account
 }
 
@@ -58,6 +64,8 @@ func (d *Dispatcher) Snapshot() Snapshot {
 		Received:    d.stats.received.Load(),
 		Retries:     d.stats.retries.Load(),
 		DeadLetters: d.stats.deadLetters.Load(),
+		Diverted:    d.stats.diverted.Load(),
+		Diversion:   d.detours.Load().diversion(),
 		Outcomes:    make(map[sms.Kind]int64, len(terminalKinds)),
 		Codes:       make(map[sms.Code]int64),
 		InHand:      make(map[sms.Lane]int, laneCount),

@@ -25,13 +25,14 @@ import (
 type turnstile struct {
 	binds   Binds
 	limiter Limiter
-	brake   Brake     // the limiter, if it is one
-	waiters sync.Pool // of *waiter
+	fleet   FleetLimiter // the limiter, if it is one
+	waiters sync.Pool    // of *waiter
 
 	mu      sync.Mutex
 	weights [laneCount]int       // guarded by mu
 	most    int                  // parts that may go at once; guarded by mu
 	closed  [laneCount]bool      // paused by an operator; guarded by mu
+	ended   bool                 // no jobs of other routes any more; guarded by mu
 	queues  [laneCount]laneQueue // guarded by mu
 	credits [laneCount]int       // parts that may go before a less urgent lane's; guarded by mu
 	stalled *waiter              // found no tokens; guarded by mu
@@ -48,15 +49,16 @@ const savings = 16
 
 // waiter is a job in front of the turnstile.
 type waiter struct {
-	n     int              // slots and tokens it needs; lowered by turn, before ready, when fewer may go
+	n     int // slots and tokens it needs; lowered by turn, before ready, when fewer may go
+	of    caller
 	queue *producerQueue   // where it waits
-	ready chan Reservation // written by turn, once; read by wait
+	ready chan Reservation // written by turn or move, once; read by wait
 	gone  bool             // gave up; guarded by turnstile.mu
 }
 
 func newTurnstile(binds Binds, limiter Limiter, weights map[sms.Lane]int) *turnstile {
 	t := &turnstile{binds: binds, limiter: limiter, most: math.MaxInt}
-	t.brake, _ = limiter.(Brake)
+	t.fleet, _ = limiter.(FleetLimiter)
 	t.weights = laneWeights(weights)
 	t.credits = t.weights
 	t.waiters.New = func() any { return &waiter{ready: make(chan Reservation, 1)} }
@@ -64,19 +66,40 @@ func newTurnstile(binds Binds, limiter Limiter, weights map[sms.Lane]int) *turns
 	return t
 }
 
-// wait blocks until n parts of the job may go, or as many as may go at once,
-// and returns their window slots and how many they are. A job whose ctx has
-// ended does not go, even when its turn came at the same moment.
+// caller says whose job waits.
+type caller struct {
+	route *Dispatcher // of the job; nil for a job that is never moved
+	begun bool        // something of it is at the SMSC, or may be
+	place uint64      // in the order in which jobs came
+	again bool        // it was here before: it goes before those that came after it
+}
+
+// wait is waitFor, of a job that is never moved.
 func (t *turnstile) wait(ctx context.Context, lane sms.Lane, producer string, n int) (Reservation, int, error) {
+	return t.waitFor(ctx, lane, producer, n, caller{})
+}
+
+// waitFor blocks until n parts of the job may go, or as many as may go at once,
+// and returns their window slots and how many they are. A job whose ctx has
+// ended does not go, even when its turn came at the same moment. A job that is
+// moved gets neither reservation nor error.
+func (t *turnstile) waitFor(ctx context.Context, lane sms.Lane, producer string, n int, of caller) (Reservation, int, error) {
 	w := t.waiters.Get().(*waiter)
-	w.n = n
+	w.n, w.of = n, of
 	t.mu.Lock()
+	if t.ended && t.guest(of) {
+		t.mu.Unlock()
+		return nil, 0, nil
+	}
 	t.queues[laneIndex(lane)].push(w, producer)
 	t.mu.Unlock()
 	t.turn()
 
 	select {
 	case res := <-w.ready:
+		if res == nil {
+			return nil, 0, nil
+		}
 		n = w.n
 		t.waiters.Put(w) // it has left the queue; one that gives up stays there
 		if ctx.Err() == nil {
@@ -87,13 +110,15 @@ func (t *turnstile) wait(ctx context.Context, lane sms.Lane, producer string, n 
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
-	granted := len(w.ready) > 0 // while giving up
+	granted := len(w.ready) > 0 // while giving up, or moved
 	if !granted {
 		t.queues[laneIndex(lane)].leave(w)
 	}
 	t.mu.Unlock()
 	if granted {
-		(<-w.ready).Release()
+		if res := <-w.ready; res != nil {
+			res.Release()
+		}
 	}
 	t.turn() // the next in line may fit where this one did not
 	return nil, 0, context.Cause(ctx)
@@ -138,11 +163,7 @@ func (t *turnstile) grant() (unused Reservation) {
 			return nil
 		}
 		if wait := t.limiter.Take(w.n); wait > 0 {
-			if t.brake != nil && t.brake.Braking() {
-				t.limit(LimitThrottled)
-			} else {
-				t.limit(LimitRate)
-			}
+			t.limit(t.short())
 			wait = min(wait, maxPause)
 			t.stalled, t.resume = w, time.Now().Add(wait)
 			t.remind(wait)
@@ -158,6 +179,38 @@ func (t *turnstile) grant() (unused Reservation) {
 		}
 		w.ready <- res
 	}
+}
+
+// short says why the limiter gave no tokens.
+func (t *turnstile) short() Limit {
+	switch {
+	case t.fleet == nil:
+	case t.fleet.CutOff():
+		return LimitRedis
+	case t.fleet.Throttling():
+		return LimitThrottled
+	}
+	return LimitRate
+}
+
+// renewed hears that there may be tokens before the limiter said.
+func (t *turnstile) renewed() {
+	t.mu.Lock()
+	t.stalled = nil
+	t.mu.Unlock()
+	t.turn()
+}
+
+// demand is how many tokens there is work for, at least.
+func (t *turnstile) demand() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.queues {
+		if !t.closed[i] {
+			n += t.queues[i].n
+		}
+	}
+	return n
 }
 
 // limit notes what limits the route: nothing else counts while it is paused.
@@ -191,6 +244,42 @@ func (t *turnstile) next() int {
 			t.credits[i] = min(t.credits[i]+w, savings*w)
 		}
 	}
+}
+
+// move sends those who wait and of whom moves says so to choose their way anew.
+func (t *turnstile) move(moves func(of caller, lane int) bool) {
+	t.mu.Lock()
+	moved := false
+	for i := range t.queues {
+		for _, w := range t.queues[i].all() {
+			if moves(w.of, i) {
+				t.queues[i].leave(w)
+				w.ready <- nil
+				moved = true
+			}
+		}
+	}
+	t.mu.Unlock()
+	if moved {
+		t.turn()
+	}
+}
+
+// close sends the jobs of other routes away, for good.
+func (t *turnstile) close() {
+	t.mu.Lock()
+	t.ended = true
+	t.mu.Unlock()
+	t.move(func(of caller, _ int) bool { return t.guest(of) })
+}
+
+func (t *turnstile) guest(of caller) bool { return of.route != nil && of.route.turnstile != t }
+
+// open reports whether jobs of the lane may wait here, whatever their route.
+func (t *turnstile) open(lane sms.Lane) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.ended && !t.closed[laneIndex(lane)]
 }
 
 // maxPause bounds every wait, so that nothing that a limiter says, or a rate that

@@ -31,6 +31,8 @@ func (s *slots) Reserve(n int) (Reservation, Shortage) {
 	return &held{s, n}, Shortage{}
 }
 
+func (s *slots) Bound() int { return 1 }
+
 func (s *slots) Notify(f func()) { s.notify = f }
 
 type held struct {

@@ -36,6 +36,7 @@ const (
 const (
 	headerReplay = "Shortwire-Replay" // how often it was replayed; absent for never
 	headerParts  = "Shortwire-Parts"  // JSON array of the parts that the SMSC has
+	headerVia    = "Shortwire-Via"    // the route that carried the job; absent when that was its own
 )
 
 // maxReason bounds Shortwire-Reason, in octets.
@@ -89,7 +90,7 @@ func (c *Client) deadHeaders(d dispatcher.DeadLetter) (nats.Header, error) {
 	if d.Ref.Replay > 0 {
 		set(headerReplay, strconv.Itoa(d.Ref.Replay))
 	}
-	return h, setParts(h, d.Outcome.Parts)
+	return h, setParts(h, d.Outcome.Parts, d.Outcome.Via)
 }
 
 // jobSubject is where the job was first published.
@@ -146,6 +147,7 @@ type Dead struct {
 	StatusName string
 	Doubt      bool       // the SMSC may have parts that it never answered
 	Parts      []sms.Part // that the SMSC accepted
+	Via        string     // the route that carried it, if not Route
 	Time       time.Time
 	Truncated  int         // original size in octets when Data is cut, else 0
 	Header     nats.Header // all of it, the producer's own included
@@ -218,6 +220,9 @@ func (c *Client) Replay(ctx context.Context, d *Dead) error {
 	if parts := d.Header.Get(headerParts); parts != "" {
 		h[headerParts] = []string{parts}
 	}
+	if d.Via != "" {
+		h[headerVia] = []string{d.Via}
+	}
 	if d.Doubt {
 		h[headerDoubt] = []string{"true"}
 	}
@@ -257,7 +262,7 @@ func (c *Client) readDead(subject string, h nats.Header, data []byte) *Dead {
 	}
 	d.Time, _ = time.Parse(time.RFC3339Nano, h.Get(headerTime))
 	before := readBefore(h)
-	d.Replay, d.Parts = before.Replay, before.Parts
+	d.Replay, d.Parts, d.Via = before.Replay, before.Parts, before.Via
 	return d
 }
 
@@ -265,7 +270,7 @@ func (c *Client) readDead(subject string, h nats.Header, data []byte) *Dead {
 // read is not there. A producer that sends these headers itself reopens failed
 // jobs of its own, and of no other.
 func readBefore(h nats.Header) dispatcher.Before {
-	var b dispatcher.Before
+	b := dispatcher.Before{Via: h.Get(headerVia)}
 	if n, err := strconv.Atoi(h.Get(headerReplay)); err == nil && n > 0 {
 		b.Replay = n
 	}
@@ -277,10 +282,16 @@ func readBefore(h nats.Header) dispatcher.Before {
 	return b
 }
 
-// setParts writes what readBefore reads.
-func setParts(h nats.Header, parts []sms.Part) error {
+// setParts writes what readBefore reads; nothing leaves h as it is.
+func setParts(h nats.Header, parts []sms.Part, via string) error {
+	if via != "" {
+		h[headerVia] = []string{via}
+	}
 	if len(parts) == 0 {
 		return nil
+	}
+	if via == "" {
+		delete(h, headerVia)
 	}
 	b, err := json.Marshal(parts)
 	if err != nil {

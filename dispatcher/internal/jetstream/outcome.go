@@ -118,7 +118,7 @@ func (c *Client) Schedule(ctx context.Context, r dispatcher.Retry) error {
 	if d, ours := r.Of.(*delivery); ours && r.InHand {
 		h[headerStored] = []string{strconv.FormatInt(cmp.Or(d.Before().Stored, d.stored()), 10)}
 	}
-	if err := setParts(h, r.Parts); err != nil {
+	if err := setParts(h, r.Parts, r.Via); err != nil {
 		return fmt.Errorf("schedule retry: %w", err)
 	}
 	err := c.pub.durable(ctx, &nats.Msg{
@@ -178,6 +178,9 @@ func userHeaders(of dispatcher.Delivery) nats.Header {
 		}
 		if v := d.msg.Header[headerParts]; v != nil && d.informed() {
 			h[headerParts] = v
+			if via := d.msg.Header[headerVia]; via != nil {
+				h[headerVia] = via
+			}
 		}
 		return h
 	}

@@ -1,0 +1,315 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+)
+
+// FallbackPolicy says by which route jobs go that their own cannot send.
+type FallbackPolicy struct {
+	Route string        // whose rules, rates and lanes hold for them then. Default none
+	After time.Duration // without a bind; a route whose account is refused cannot send at once. Default 30s
+}
+
+// Diversion is why, since when and by which route jobs go.
+type Diversion struct {
+	Via    string
+	Reason Limit // LimitNoBind or LimitAccount
+	Since  time.Time
+}
+
+// Routes is the dispatchers that run in a process, by route. The zero value
+// has none.
+type Routes struct {
+	mu      sync.Mutex
+	running map[string]*Dispatcher // guarded by mu
+}
+
+func (r *Routes) add(d *Dispatcher) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running == nil {
+		r.running = make(map[string]*Dispatcher)
+	}
+	r.running[d.route] = d
+}
+
+func (r *Routes) remove(d *Dispatcher) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running[d.route] == d {
+		delete(r.running, d.route)
+	}
+}
+
+func (r *Routes) find(route string) *Dispatcher {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running[route]
+}
+
+// detours is the ways out that a route's jobs have: its own, its fallback's,
+// that one's fallback's and so on. nil for a route without a fallback.
+type detours struct {
+	ways   []*way
+	reason Limit     // why its own is not able, and since when
+	since  time.Time //
+}
+
+// way is a way out, as the last look found it.
+type way struct {
+	*Dispatcher
+	able bool
+	try  atomic.Bool // one job may find out whether the account is still refused
+}
+
+// straight reports whether jobs go by their own route.
+func (r *detours) straight() bool { return r == nil || r.ways[0].able }
+
+// first returns the first way that can send. That is the job's own when none
+// can, and while an operator has paused the lane, which then waits.
+func (r *detours) first(lane sms.Lane) *way {
+	own := r.ways[0]
+	if !own.turnstile.open(lane) {
+		return own
+	}
+	for _, w := range r.ways {
+		if w.able && w.turnstile.open(lane) {
+			return w
+		}
+	}
+	return own
+}
+
+// pick returns where the next job goes: as first says, but that it may be the
+// one to try a refused account.
+func (r *detours) pick(lane sms.Lane) *way {
+	first := r.first(lane)
+	if own := r.ways[0]; first == own && !own.turnstile.open(lane) {
+		return own
+	}
+	for _, w := range r.ways {
+		switch {
+		case w == first && w.able:
+			return w
+		case w.try.Load() && w.turnstile.open(lane) && w.try.CompareAndSwap(true, false):
+			return w
+		}
+	}
+	return first
+}
+
+// able reports whether a way can send, or no other can. One that is not among
+// the ways may be able.
+func (r *detours) able(out *Dispatcher) bool {
+	if r == nil {
+		return true
+	}
+	others := false
+	for _, w := range r.ways {
+		if w.Dispatcher == out && w.able {
+			return true
+		}
+		others = others || w.able
+	}
+	return !others || !slices.ContainsFunc(r.ways, func(w *way) bool { return w.Dispatcher == out })
+}
+
+// errNoWay says that the job cannot go by the way that it must go, nor should
+// it keep a hand from those that have another.
+var errNoWay = errors.New("the route that must carry it cannot send")
+
+// begun reports whether something of the job is at an SMSC, or may be. Its rest
+// goes the same way: parts of two routes do not join, and a second SMSC would
+// make a duplicate of what is only in doubt.
+func (a *attempt) begun() bool { return a.ref.Doubt || len(a.parts) > 0 }
+
+// choose decides by which way the job goes out.
+func (d *Dispatcher) choose(a *attempt) error {
+	r := d.detours.Load()
+	switch {
+	case a.out == d && r.straight():
+		return nil
+	case a.begun():
+		if err := d.take(a, d.carrier(a.ref.Via)); err != nil {
+			return err
+		}
+		if !r.able(a.out) {
+			return errNoWay
+		}
+		return nil
+	case r.straight():
+		return d.take(a, d)
+	}
+	return d.take(a, r.pick(a.del.Origin().Lane).Dispatcher)
+}
+
+// take has the job go out by another way: its messages are made anew.
+func (d *Dispatcher) take(a *attempt, out *Dispatcher) error {
+	if out == a.out {
+		return nil
+	}
+	msgs, err := out.config().Message.Encode(a.ref.Producer, a.job)
+	if err != nil { // that route cannot say it
+		return errNoWay
+	}
+	a.out, a.todo, a.total, a.ref.Via = out, msgs, len(msgs), ""
+	if out != d {
+		a.ref.Via = out.route
+	}
+	for _, p := range a.parts {
+		a.strike(p.Number)
+	}
+	return nil
+}
+
+// carrier is the route that has something of a job: with via empty its own. So
+// it is, too, when that route is not configured any more; the message has the
+// same reference there.
+func (d *Dispatcher) carrier(via string) *Dispatcher {
+	if via == "" || via == d.route {
+		return d
+	}
+	if out := d.deps.Routes.find(via); out != nil {
+		return out
+	}
+	return d
+}
+
+// follow has the attempt go on where the ledger says that the job was begun,
+// and reports whether that is another way than the one it has a turn for.
+func (d *Dispatcher) follow(a *attempt, c *sms.Claim) (elsewhere bool) {
+	via := c.Via
+	if !c.Lost.IsZero() && !a.begun() { // what is forgotten was more likely here
+		via = ""
+	}
+	out := d.carrier(via)
+	return out != a.out && d.take(a, out) == nil
+}
+
+// putOff looks at a job again later that waits for the one route that may send
+// it. In hand it would keep others from going by another.
+func (d *Dispatcher) putOff(work context.Context, a *attempt) {
+	at := time.Now().Add(min(max(d.config().Retry.Max, lookAgain), maxPutOff))
+	if e := a.job.ExpiresAt; !e.IsZero() && e.Before(at) {
+		at = e
+	}
+	d.schedule(work, a, Retry{At: at, Attempt: a.ref.Attempt, InHand: a.ref.Stored != 0})
+}
+
+// maxPutOff is how long putOff puts off at most.
+const maxPutOff = 30 * time.Second
+
+// watch looks until ctx ends whether the route can send, and moves the jobs
+// that wait accordingly.
+func (d *Dispatcher) watch(ctx context.Context) {
+	bindless := make(map[*Dispatcher]time.Time)
+	tick := time.NewTimer(0)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		p := d.config().Fallback
+		tick.Reset(min(max(p.After/10, 100*time.Millisecond), time.Second))
+		if p.Route == "" && d.detours.Load() == nil {
+			continue
+		}
+		r := d.look(bindless, p)
+		d.divert(r)
+		d.redirect(r)
+	}
+}
+
+// look finds out which ways there are and which can send. bindless is since
+// when they have no bind.
+func (d *Dispatcher) look(bindless map[*Dispatcher]time.Time, p FallbackPolicy) (r *detours) {
+	r = new(detours)
+	seen := make(map[*Dispatcher]bool)
+	for next := d; next != nil && !seen[next]; next = d.deps.Routes.find(next.config().Fallback.Route) {
+		seen[next] = true
+		w := &way{Dispatcher: next, able: true}
+		reason, since := LimitNoBind, time.Now()
+		if next.deps.Binds.Bound() > 0 {
+			delete(bindless, next)
+		} else if at, known := bindless[next]; known {
+			since = at
+			w.able = time.Since(at) < p.After
+		} else {
+			bindless[next] = since
+		}
+		if paused, due := next.turnstile.refused(); !paused.IsZero() && w.able {
+			w.able, reason, since = false, LimitAccount, paused
+			w.try.Store(due)
+		}
+		if next == d && !w.able {
+			r.reason, r.since = reason, since
+		}
+		r.ways = append(r.ways, w)
+	}
+	for gone := range bindless {
+		if !seen[gone] {
+			delete(bindless, gone)
+		}
+	}
+	return r
+}
+
+// divert puts what look found in force, and says so when it is something new.
+func (d *Dispatcher) divert(r *detours) {
+	old := d.detours.Swap(r)
+	before, now := old.diversion(), r.diversion()
+	switch {
+	case now != nil && (before == nil || before.Via != now.Via):
+		d.log.Warn("route cannot send, its jobs go by another", "via", now.Via, "limit", now.Reason, "since", now.Since)
+	case now == nil && before != nil && r.straight():
+		d.log.Info("route sends again", "diverted_for", time.Since(before.Since).Round(time.Millisecond))
+	case now == nil && before != nil:
+		d.log.Warn("route cannot send, nor can another in its place", "limit", r.reason, "since", r.since)
+	}
+}
+
+// diversion is nil while jobs go by their own route, or wait for it.
+func (r *detours) diversion() *Diversion {
+	if r.straight() {
+		return nil
+	}
+	for _, w := range r.ways {
+		if w.able {
+			return &Diversion{Via: w.route, Reason: r.reason, Since: r.since}
+		}
+	}
+	return nil
+}
+
+// redirect sends this route's jobs that wait where they should not, any more,
+// to choose again.
+func (d *Dispatcher) redirect(r *detours) {
+	var first [laneCount]*way
+	for i, lane := range sms.Lanes() {
+		first[i] = r.first(lane)
+	}
+	trying := false
+	for _, w := range r.ways {
+		trying = trying || w.try.Load()
+	}
+	for _, w := range r.ways {
+		w.turnstile.move(func(of caller, lane int) bool {
+			switch {
+			case of.route != d:
+				return false
+			case of.begun:
+				return !r.able(w.Dispatcher)
+			}
+			return w != first[lane] || trying && !w.able
+		})
+	}
+}
