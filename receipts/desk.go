@@ -22,15 +22,16 @@ const (
 
 // Desk takes what SMSCs deliver, and holds the Ledger.
 type Desk struct {
-	cfg    Config
-	keys   keys
-	store  *store
-	lease  *lease
-	epoch  epoch
-	pub    Publisher
-	log    *slog.Logger
-	ledger *Ledger
-	terms  terms
+	cfg     Config
+	keys    keys
+	store   *store
+	lease   *lease
+	epoch   epoch
+	masters masters
+	pub     Publisher
+	log     *slog.Logger
+	ledger  *Ledger
+	terms   terms
 
 	routesMu sync.Mutex                        // held by who replaces routes
 	routes   atomic.Pointer[map[string]*route] // replaced as a whole
@@ -51,6 +52,7 @@ func New(cfg Config, deps Deps) (*Desk, error) {
 	d.replaceRoutes(cfg.Routes)
 	d.lease = newLease(d.store, d.keys, cfg)
 	d.epoch.store, d.epoch.key = d.store, d.keys.epoch
+	d.masters.store, d.masters.key = d.store, d.keys.epoch
 	d.ledger = &Ledger{desk: d}
 	return d, nil
 }
@@ -87,6 +89,9 @@ func (d *Desk) keepLease(ctx context.Context) error {
 			return err
 		}
 		if _, err := d.epoch.look(ctx); err != nil {
+			return err
+		}
+		if err := d.masters.look(ctx); err != nil {
 			return err
 		}
 		if err := pause(ctx, d.cfg.RenewEvery); err != nil {

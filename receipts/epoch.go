@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
 // epoch is since when Redis has kept everything that it was given. A Redis that
@@ -32,14 +35,15 @@ type epoch struct {
 	lost  time.Time
 }
 
-// Begin makes the epoch unless there is one. prefix is Config.Prefix, empty for
+// Begin makes the epoch unless there is one, and notes which servers keep it. prefix is Config.Prefix, empty for
 // its default.
 func Begin(ctx context.Context, client redis.UniversalClient, prefix string) error {
 	k := newKeys(cmp.Or(prefix, defaultPrefix))
 	if err := epochScript.Run(ctx, client, []string{k.epoch}, 0).Err(); err != nil {
 		return fmt.Errorf("begin ledger: %w", err)
 	}
-	return nil
+	m := masters{store: newStore(client, slog.New(slog.DiscardHandler)), key: k.epoch}
+	return m.look(ctx)
 }
 
 // look asks since when the ledger has been whole, and beats.
@@ -88,14 +92,19 @@ func (d *Desk) LedgerLost() time.Time {
 }
 
 // forgotten reports whether a job that nothing is known of may have been begun
-// before: it was delivered before, and the ledger is younger than the job.
-func (l *Ledger) forgotten(ctx context.Context, stored int64) (began time.Time, err error) {
-	if stored == 0 {
+// before: it was delivered before, and the ledger, or the server that keeps this
+// part of it, is younger than the job.
+func (l *Ledger) forgotten(ctx context.Context, ref sms.JobRef) (since time.Time, err error) {
+	if ref.Stored == 0 {
 		return time.Time{}, nil
 	}
-	began, err = l.desk.epoch.look(ctx)
-	if err != nil || time.UnixMilli(stored).After(began) {
+	stored := time.UnixMilli(ref.Stored)
+	if since, err = l.desk.epoch.look(ctx); err != nil || !stored.After(since) {
+		return since, err
+	}
+	since, err = l.desk.masters.of(ctx, l.desk.keys.job(ref.Producer, ref.JobID))
+	if err != nil || stored.After(since) || time.Since(since) > doubtAfterTakeover {
 		return time.Time{}, err
 	}
-	return began, nil
+	return since, nil
 }

@@ -45,7 +45,7 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 			return sms.Claim{}, err
 		}
 		if found == "" || heldBy(found, token) {
-			lost, err := l.forgotten(ctx, ref.Stored)
+			lost, err := l.forgotten(ctx, ref)
 			switch {
 			case err != nil:
 				return sms.Claim{}, err

@@ -83,6 +83,35 @@ began, beat = string.format('%d', began), string.format('%d', beat)
 redis.call('HSET', KEYS[1], 'began', began, 'beat', beat)
 return {began, beat}`)
 
+	// replicationScript: KEYS any of the server. Answers its replication id,
+	// empty when it does not tell.
+	replicationScript = newScript(`
+local info = redis.pcall('INFO', 'replication')
+return type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or ''`)
+
+	// mastersScript: KEYS epoch. ARGV replication ids.
+	// Answers since when each is known, Unix ms. The first are as old as the
+	// ledger, later ones are met now.
+	mastersScript = newScript(`
+local known, first = {}, true
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  known[all[i]] = all[i + 1]
+  if string.sub(all[i], 1, 2) == 'm:' then first = false end
+end
+local t = redis.call('TIME')
+local now = string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000))
+local since = {}
+for i, id in ipairs(ARGV) do
+  local at = known['m:' .. id]
+  if not at then
+    at = first and known.began or now
+    redis.call('HSET', KEYS[1], 'm:' .. id, at)
+  end
+  since[i] = at
+end
+return since`)
+
 	// endLeaseScript: KEYS lease. ARGV incarnation.
 	endLeaseScript = newScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
