@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 SEED     ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench crash chaos interop fuzz lint build
+.PHONY: help demo test check bench crash chaos fleet interop fuzz lint build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ crash: ## kill a worker with SIGKILL at every step of a job and of a receipt: th
 
 chaos: ## kill workers, restart NATS, stop Redis under 100,000 jobs; DURATION=60s: at random all the time (needs redis-server)
 	$(GO) run ./bench/chaos -seed $(SEED) $(if $(DURATION),-random -duration $(DURATION)) $(ARGS)
+
+fleet: ## four workers on a NATS cluster and Redis with Sentinel or as a cluster; leaders are killed; ARGS=--rate, --adaptive, --lanes, --partition
+	$(GO) run ./bench/fleet -seed $(SEED) $(ARGS)
 
 interop: ## against a third-party SMSC, npm's smpp package (needs Node.js)
 	cd binds/interop/node && npm ci --no-audit --no-fund

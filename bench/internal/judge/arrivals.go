@@ -1,10 +1,6 @@
 package judge
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -15,6 +11,7 @@ import (
 // ended, by account (system_id).
 type Arrivals struct {
 	submits map[string][]time.Time // in order
+	refused map[string][]time.Time // those that were not taken in
 	binds   map[string][]turn      // in order
 }
 
@@ -26,37 +23,29 @@ type turn struct {
 
 // ReadArrivals reads them from the simulator's record, JSON lines.
 func ReadArrivals(r io.Reader) (*Arrivals, error) {
-	a := &Arrivals{submits: map[string][]time.Time{}, binds: map[string][]turn{}}
-	rd := bufio.NewReaderSize(r, 1<<20)
-	for n := 1; ; n++ {
-		b, err := rd.ReadBytes('\n')
-		if errors.Is(err, io.EOF) && len(b) == 0 {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("line %d of the record: %w", n, err)
-		}
-		var l struct {
-			Event    string    `json:"ev"`
-			Time     time.Time `json:"time"`
-			Until    time.Time `json:"until"`
-			SystemID string    `json:"system_id"`
-		}
-		if err := json.Unmarshal(b, &l); err != nil {
-			return nil, fmt.Errorf("line %d of the record: %w", n, err)
-		}
+	a := &Arrivals{submits: map[string][]time.Time{}, refused: map[string][]time.Time{}, binds: map[string][]turn{}}
+	err := eachLine(r, func(l *line) error {
 		switch l.Event {
 		case "submit":
 			a.submits[l.SystemID] = append(a.submits[l.SystemID], l.Time)
+			if l.Status != 0 {
+				a.refused[l.SystemID] = append(a.refused[l.SystemID], l.Time)
+			}
 		case "bind":
 			a.binds[l.SystemID] = append(a.binds[l.SystemID], turn{l.Time, 1})
 		case "bind_ended":
 			a.binds[l.SystemID] = append(a.binds[l.SystemID], turn{l.Until, -1})
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	// Connections are recorded each for itself.
-	for _, all := range a.submits {
-		slices.SortFunc(all, time.Time.Compare)
+	for _, of := range []map[string][]time.Time{a.submits, a.refused} {
+		for _, all := range of {
+			slices.SortFunc(all, time.Time.Compare)
+		}
 	}
 	for _, all := range a.binds {
 		slices.SortStableFunc(all, func(x, y turn) int { return x.at.Compare(y.at) })
@@ -69,6 +58,16 @@ func (a *Arrivals) Accounts() []string { return slices.Sorted(maps.Keys(a.submit
 
 // Of is when the account's submit_sm arrived, in order.
 func (a *Arrivals) Of(account string) []time.Time { return a.submits[account] }
+
+// RefusedOf is when those of the account's submit_sm arrived that were not taken in.
+func (a *Arrivals) RefusedOf(account string) []time.Time { return a.refused[account] }
+
+// Between counts the times within [from, to).
+func Between(times []time.Time, from, to time.Time) int {
+	lo, _ := slices.BinarySearchFunc(times, from, time.Time.Compare)
+	hi, _ := slices.BinarySearchFunc(times, to, time.Time.Compare)
+	return hi - lo
+}
 
 // MostBinds is how many binds the account had at once at most.
 func (a *Arrivals) MostBinds(account string) int {

@@ -92,7 +92,7 @@ func TestArrivalsAreReadFromTheRecord(t *testing.T) {
 	a, err := ReadArrivals(strings.NewReader(`{"ev":"bind","time":"2026-03-01T12:00:00Z","system_id":"a"}
 {"ev":"bind","time":"2026-03-01T12:00:01Z","system_id":"a"}
 {"ev":"submit","time":"2026-03-01T12:00:03Z","system_id":"a"}
-{"ev":"submit","time":"2026-03-01T12:00:02Z","system_id":"a"}
+{"ev":"submit","time":"2026-03-01T12:00:02Z","system_id":"a","status":88}
 {"ev":"deliver","kind":"receipt"}
 {"ev":"bind_ended","since":"2026-03-01T12:00:00Z","until":"2026-03-01T12:00:04Z","system_id":"a"}
 {"ev":"bind","time":"2026-03-01T12:00:05Z","system_id":"a"}
@@ -104,8 +104,11 @@ func TestArrivalsAreReadFromTheRecord(t *testing.T) {
 	if n := a.MostBinds("a"); n != 2 {
 		t.Errorf("%d binds at once, want 2", n)
 	}
-	if got := a.Of("a"); len(got) != 2 || !got[0].Before(got[1]) || len(a.Accounts()) != 1 {
+	if got := a.Of("a"); len(got) != 2 || !got[0].Before(got[1]) || len(a.Accounts()) != 1 || Between(got, got[0], got[1]) != 1 {
 		t.Errorf("arrivals %v of %v", got, a.Accounts())
+	}
+	if got := a.RefusedOf("a"); len(got) != 1 {
+		t.Errorf("refused at %v, want one", got)
 	}
 	if _, err := ReadArrivals(strings.NewReader("{")); err == nil {
 		t.Error("half a line was accepted")

@@ -36,9 +36,13 @@ type Job struct {
 	Lane     string // empty means normal
 }
 
-// subject is where the job is published.
-func (j Job) subject() string {
-	return "sms.jobs." + cmp.Or(j.Route, Route) + "." + cmp.Or(j.Lane, "normal") + "." + Producer
+// Message is the job as it is published.
+func (j Job) Message() *nats.Msg {
+	return &nats.Msg{
+		Subject: "sms.jobs." + cmp.Or(j.Route, Route) + "." + cmp.Or(j.Lane, "normal") + "." + Producer,
+		Header:  nats.Header{nats.MsgIdHdr: []string{j.ID}},
+		Data:    j.AppendJSON(nil),
+	}
 }
 
 // JobsOf names the stream of a route's jobs.
@@ -119,11 +123,7 @@ func Publish(ctx context.Context, js jetstream.JetStream, jobs iter.Seq[Job], pe
 		return pause(ctx, time.Until(began.Add(time.Duration(float64(done)/perSecond*float64(time.Second)))))
 	}
 	for j := range jobs {
-		msgs = append(msgs, &nats.Msg{
-			Subject: j.subject(),
-			Header:  nats.Header{nats.MsgIdHdr: []string{j.ID}},
-			Data:    j.AppendJSON(nil),
-		})
+		msgs = append(msgs, j.Message())
 		if len(msgs) == size {
 			if err := flush(); err != nil {
 				return err

@@ -54,6 +54,9 @@ func (r *Rig) natsServer(program, name, subdir string, port int, more ...string)
 		return nil, err
 	}
 	args := append([]string{"-a", r.listen, "-p", strconv.Itoa(port), "-js", "-sd", dir}, more...)
+	if r.listen != loopback { // else clients learn of every other address
+		args = append(args, "-client_advertise", addr(port))
+	}
 	s := &Server{Addr: addr(port)}
 	s.start = func() (*Proc, error) { return r.Start(name, nil, program, args...) }
 	s.ready = func(ctx context.Context) error {
@@ -141,6 +144,21 @@ func (s *Server) CommandsProcessed(ctx context.Context) (int64, error) {
 	return 0, fmt.Errorf("redis: no total_commands_processed in INFO stats")
 }
 
+// Calls asks a redis-server how often it has executed one command, such as evalsha.
+func (s *Server) Calls(ctx context.Context, command string) (int64, error) {
+	info, err := redisCommand(ctx, s.Addr, "INFO commandstats")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(info) {
+		if rest, ok := strings.CutPrefix(line, "cmdstat_"+command+":calls="); ok {
+			n, _, _ := strings.Cut(rest, ",")
+			return strconv.ParseInt(n, 10, 64)
+		}
+	}
+	return 0, nil // never
+}
+
 // redisCommand sends one inline command and returns its answer.
 func redisCommand(ctx context.Context, addr, command string) (string, error) {
 	d := net.Dialer{Timeout: time.Second}
@@ -203,6 +221,9 @@ func (r *Rig) StartSMSC(ctx context.Context, program string, flags ...string) (*
 			return err
 		}
 		s.Addr, s.Admin, err = parseListening(string(out))
+		if _, port, perr := net.SplitHostPort(s.Addr); err == nil && perr == nil {
+			s.Addr = net.JoinHostPort(loopback, port) // not the address of all
+		}
 		return err
 	})
 	return s, err
