@@ -44,6 +44,7 @@ type parts struct {
 	redis  redis.UniversalClient
 	desk   *receipts.Desk
 	inHand dispatcher.InHand
+	taking dispatcher.Routes // jobs
 	routes []*route
 }
 
@@ -217,6 +218,7 @@ func (a *App) work(ctx, alive context.Context, p *parts) error {
 	}
 	supervise(&desk, "receipts", func() error { return p.desk.Run(leased) })
 	for _, r := range p.routes {
+		supervise(&desk, "limit of "+r.cfg.Name, func() error { return r.limit.Run(leased) })
 		supervise(&pools, "binds of "+r.cfg.Name, func() error { return r.pool.Run(bound, connected) })
 		supervise(&dispatchers, "route "+r.cfg.Name, func() error { return r.dispatcher.Run(intake, working) })
 	}

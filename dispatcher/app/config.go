@@ -59,48 +59,51 @@ type WorkerConfig struct {
 
 // RouteConfig is one SMSC account.
 type RouteConfig struct {
-	Name             string             `yaml:"name"`              // [A-Za-z0-9_-]{1,32}, unique without regard to case. Required
-	Endpoints        []string           `yaml:"endpoints"`         // host:port, binds spread over them. At least one
-	TLS              TLSConfig          `yaml:"tls"`               // Default off
-	SystemID         string             `yaml:"system_id"`         // account name at the SMSC. Required
-	PasswordEnv      string             `yaml:"password_env"`      // environment variable with the password; this or PasswordFile is required
-	PasswordFile     string             `yaml:"password_file"`     // file with it, without its last line end; a relative path starts at the configuration's directory
-	Password         Secret             `yaml:"-"`                 // what Load found there
-	SystemType       string             `yaml:"system_type"`       // as the SMSC asks for. Default empty
-	InterfaceVersion string             `yaml:"interface_version"` // "3.3", "3.4" or "5.0". Default "3.4"
-	BindType         string             `yaml:"bind_type"`         // transceiver, or transmitter+receiver: a pair of sessions for each bind. Default transceiver
-	AddrTON          uint8              `yaml:"addr_ton"`          // type of number of AddressRange, 0..255. Default 0
-	AddrNPI          uint8              `yaml:"addr_npi"`          // numbering plan of AddressRange, 0..255. Default 0
-	AddressRange     string             `yaml:"address_range"`     // addresses whose messages come here, as the SMSC wants it written, at most 40 characters. Default empty
-	Failover         string             `yaml:"failover"`          // spread: bind n prefers endpoint n, round and round; ordered: all prefer the first. Default spread
-	ReturnAfter      time.Duration      `yaml:"return_after"`      // at another endpoint, before a bind looks whether it can go back, 1s..24h; 0 means never. Default 5m
-	TCP              TCPConfig          `yaml:"tcp"`               // below SMPP
-	Backoff          BackoffConfig      `yaml:"backoff"`           // pauses of binds
-	Binds            int                `yaml:"binds"`             // per worker, 1..256; a pair counts as one. Default 1
-	MaxBinds         int                `yaml:"max_binds"`         // over the fleet, at least Binds; a pair counts as one; 0 means no quota. Default 0
-	Window           int                `yaml:"window"`            // outstanding submit_sm per bind, 1..10000. Default 100
-	Rate             float64            `yaml:"rate"`              // submit_sm per second on the route, 0.001..1e6; 0 means unlimited. Default 0
-	Burst            int                `yaml:"burst"`             // submit_sm at once after a pause, 1..1e6; only with Rate. Default a tenth of Rate, at least 1
-	BindRate         float64            `yaml:"bind_rate"`         // submit_sm per second per bind, 0.001..1e6; 0 means unlimited. Default 0
-	Lanes            LanesConfig        `yaml:"lanes"`             // weights
-	EnquireLink      time.Duration      `yaml:"enquire_link"`      // silence before the peer is asked for life, 100ms..1h. Default 30s
-	ResponseTimeout  time.Duration      `yaml:"response_timeout"`  // for submit_sm_resp, 100ms..1h; afterwards the part is in doubt. Default 60s
-	BindTimeout      time.Duration      `yaml:"bind_timeout"`      // for connect and TLS, and again for bind_resp, 100ms..5m. Default 30s
-	Source           SourceConfig       `yaml:"source"`            // sender of jobs that name none
-	Receipt          sms.ReceiptMode    `yaml:"receipt"`           // final, failure, all or none: for jobs that do not say. Default final
-	MessageID        MessageIDConfig    `yaml:"message_id"`        // how ids of responses and receipts become the same
-	Receipts         ReceiptsConfig     `yaml:"receipts"`          // how the SMSC writes receipts
-	Inbound          InboundConfig      `yaml:"inbound"`           // messages from handsets
-	Concat           string             `yaml:"concat"`            // how parts of long texts are held together: udh8, udh16, sar or payload. Default udh8
-	Message          MessageConfig      `yaml:"message"`           // how the SMSC wants messages made
-	NumberFormat     NumberFormatConfig `yaml:"number_format"`     // how the SMSC wants numbers written
-	CorrelationTTL   time.Duration      `yaml:"correlation_ttl"`   // how long receipts find their job, 1m..2160h. Default 192h
-	LedgerTTL        time.Duration      `yaml:"ledger_ttl"`        // how long a job id is remembered, 1m..2160h. Default 24h
-	ParkingTime      time.Duration      `yaml:"parking_time"`      // how long a receipt waits for its job before it is published as unmatched, 1s..24h. Default 1m
-	Retry            RetryConfig        `yaml:"retry"`             // attempts after temporary refusals
-	AccountProbe     ProbeConfig        `yaml:"account_probe"`     // tries while the SMSC refuses the account
-	Status           StatusConfig       `yaml:"status"`            // classes of command_status that are this SMSC's own. Default none
-	Fallback         string             `yaml:"fallback"`          // another route, tried when this one cannot send. Default none
+	Name             string             `yaml:"name"`               // [A-Za-z0-9_-]{1,32}, unique without regard to case. Required
+	Endpoints        []string           `yaml:"endpoints"`          // host:port, binds spread over them. At least one
+	TLS              TLSConfig          `yaml:"tls"`                // Default off
+	SystemID         string             `yaml:"system_id"`          // account name at the SMSC. Required
+	PasswordEnv      string             `yaml:"password_env"`       // environment variable with the password; this or PasswordFile is required
+	PasswordFile     string             `yaml:"password_file"`      // file with it, without its last line end; a relative path starts at the configuration's directory
+	Password         Secret             `yaml:"-"`                  // what Load found there
+	SystemType       string             `yaml:"system_type"`        // as the SMSC asks for. Default empty
+	InterfaceVersion string             `yaml:"interface_version"`  // "3.3", "3.4" or "5.0". Default "3.4"
+	BindType         string             `yaml:"bind_type"`          // transceiver, or transmitter+receiver: a pair of sessions for each bind. Default transceiver
+	AddrTON          uint8              `yaml:"addr_ton"`           // type of number of AddressRange, 0..255. Default 0
+	AddrNPI          uint8              `yaml:"addr_npi"`           // numbering plan of AddressRange, 0..255. Default 0
+	AddressRange     string             `yaml:"address_range"`      // addresses whose messages come here, as the SMSC wants it written, at most 40 characters. Default empty
+	Failover         string             `yaml:"failover"`           // spread: bind n prefers endpoint n, round and round; ordered: all prefer the first. Default spread
+	ReturnAfter      time.Duration      `yaml:"return_after"`       // at another endpoint, before a bind looks whether it can go back, 1s..24h; 0 means never. Default 5m
+	TCP              TCPConfig          `yaml:"tcp"`                // below SMPP
+	Backoff          BackoffConfig      `yaml:"backoff"`            // pauses of binds
+	Binds            int                `yaml:"binds"`              // per worker, 1..256; a pair counts as one. Default 1
+	MaxBinds         int                `yaml:"max_binds"`          // over the fleet, at least Binds; a pair counts as one; 0 means no quota. Default 0
+	Window           int                `yaml:"window"`             // outstanding submit_sm per bind, 1..10000. Default 100
+	Rate             float64            `yaml:"rate"`               // submit_sm per second on the route, 0.001..1e6; 0 means unlimited. Default 0
+	Burst            int                `yaml:"burst"`              // submit_sm at once after a pause, 1..1e6; only with Rate. Default a tenth of Rate, at least 1
+	RateFloor        float64            `yaml:"rate_floor"`         // submit_sm per second that throttling leaves at least, 0.001..1e6, at most Rate. Default 1, or Rate if that is less
+	RateWithoutRedis float64            `yaml:"rate_without_redis"` // submit_sm per second of each worker while Redis is away, at most Rate, which it needs; 0 means none. Default 0
+	BindRate         float64            `yaml:"bind_rate"`          // submit_sm per second per bind, 0.001..1e6; 0 means unlimited. Default 0
+	Lanes            LanesConfig        `yaml:"lanes"`              // weights
+	EnquireLink      time.Duration      `yaml:"enquire_link"`       // silence before the peer is asked for life, 100ms..1h. Default 30s
+	ResponseTimeout  time.Duration      `yaml:"response_timeout"`   // for submit_sm_resp, 100ms..1h; afterwards the part is in doubt. Default 60s
+	BindTimeout      time.Duration      `yaml:"bind_timeout"`       // for connect and TLS, and again for bind_resp, 100ms..5m. Default 30s
+	Source           SourceConfig       `yaml:"source"`             // sender of jobs that name none
+	Receipt          sms.ReceiptMode    `yaml:"receipt"`            // final, failure, all or none: for jobs that do not say. Default final
+	MessageID        MessageIDConfig    `yaml:"message_id"`         // how ids of responses and receipts become the same
+	Receipts         ReceiptsConfig     `yaml:"receipts"`           // how the SMSC writes receipts
+	Inbound          InboundConfig      `yaml:"inbound"`            // messages from handsets
+	Concat           string             `yaml:"concat"`             // how parts of long texts are held together: udh8, udh16, sar or payload. Default udh8
+	Message          MessageConfig      `yaml:"message"`            // how the SMSC wants messages made
+	NumberFormat     NumberFormatConfig `yaml:"number_format"`      // how the SMSC wants numbers written
+	CorrelationTTL   time.Duration      `yaml:"correlation_ttl"`    // how long receipts find their job, 1m..2160h. Default 192h
+	LedgerTTL        time.Duration      `yaml:"ledger_ttl"`         // how long a job id is remembered, 1m..2160h. Default 24h
+	ParkingTime      time.Duration      `yaml:"parking_time"`       // how long a receipt waits for its job before it is published as unmatched, 1s..24h. Default 1m
+	Retry            RetryConfig        `yaml:"retry"`              // attempts after temporary refusals
+	AccountProbe     ProbeConfig        `yaml:"account_probe"`      // tries while the SMSC refuses the account
+	Status           StatusConfig       `yaml:"status"`             // classes of command_status that are this SMSC's own. Default none
+	Fallback         string             `yaml:"fallback"`           // another route, by which jobs go while this one cannot send. Default none
+	FallbackAfter    time.Duration      `yaml:"fallback_after"`     // without a bind, before jobs go by Fallback, 1s..24h; only with it. Default 30s
 }
 
 // TLSConfig is TLS towards the SMSC.
@@ -181,6 +184,7 @@ func (c *RouteConfig) setDefaults() {
 		CorrelationTTL:   192 * time.Hour,
 		LedgerTTL:        24 * time.Hour,
 		ParkingTime:      time.Minute,
+		FallbackAfter:    30 * time.Second,
 	}
 }
 

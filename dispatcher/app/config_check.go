@@ -140,19 +140,21 @@ func (c *checker) fallbacks(routes []RouteConfig) {
 		byName[r.Name] = r
 	}
 	for i, r := range routes {
+		path := fmt.Sprintf("routes[%d].fallback", i)
 		if r.Fallback == "" {
+			if c.given(path + "_after") {
+				c.wrong(path+"_after", "has no effect without a fallback")
+			}
 			continue
 		}
-		path := fmt.Sprintf("routes[%d].fallback", i)
+		within(c, path+"_after", r.FallbackAfter, time.Second, 24*time.Hour)
 		if _, ok := byName[r.Fallback]; !ok {
 			c.wrong(path, "names the route %q, which is not configured", r.Fallback)
 			continue
 		}
 		if loop := fallbackLoop(byName, r.Name); loop != nil {
 			c.wrong(path, "goes round in circles: %s", strings.Join(loop, " → "))
-			continue
 		}
-		c.wrong(path, "is not available in this version; leave it empty")
 	}
 }
 
@@ -180,9 +182,6 @@ func validPort(port string, lowest int) bool {
 func notices(cfg *Config) []string {
 	var all []string
 	for i, r := range cfg.Routes {
-		if r.Rate > 0 {
-			all = append(all, fmt.Sprintf("routes[%d].rate: this version holds %v/s in each worker, not over the fleet: divide it by the number of workers", i, r.Rate))
-		}
 		if r.MaxBinds > 0 {
 			all = append(all, fmt.Sprintf("routes[%d].max_binds: this version does not count binds over the fleet: run at most %d workers", i, r.MaxBinds/max(1, r.Binds)))
 		}

@@ -126,6 +126,7 @@ func (c *checker) limits(path string, r *RouteConfig) {
 	within(c, path+".window", r.Window, 1, 10_000)
 	c.rate(path+".rate", r.Rate)
 	c.rate(path+".bind_rate", r.BindRate)
+	c.rateBounds(path, r)
 	switch {
 	case r.Rate > 0 && !c.given(path+".burst"):
 		r.Burst = max(1, int(r.Rate/10))
@@ -142,6 +143,22 @@ func (c *checker) limits(path string, r *RouteConfig) {
 func (c *checker) rate(path string, perSecond float64) {
 	if perSecond != 0 && !(perSecond >= minRate && perSecond <= maxRate) {
 		c.wrong(path, "must be %v..%d submit_sm per second, or 0 for unlimited, is %v", minRate, maxRate, perSecond)
+	}
+}
+
+func (c *checker) rateBounds(path string, r *RouteConfig) {
+	if r.RateFloor != 0 && !(r.RateFloor >= minRate && r.RateFloor <= maxRate) {
+		c.wrong(path+".rate_floor", "must be %v..%d submit_sm per second, or 0 for 1, is %v", minRate, maxRate, r.RateFloor)
+	} else if r.Rate > 0 && r.RateFloor > r.Rate {
+		c.wrong(path+".rate_floor", "must not exceed rate (%v), is %v", r.Rate, r.RateFloor)
+	}
+	switch own := r.RateWithoutRedis; {
+	case own != 0 && !(own >= minRate && own <= maxRate):
+		c.wrong(path+".rate_without_redis", "must be %v..%d submit_sm per second, or 0 for none, is %v", minRate, maxRate, own)
+	case own > 0 && r.Rate == 0:
+		c.wrong(path+".rate_without_redis", "has no effect without a rate")
+	case own > r.Rate:
+		c.wrong(path+".rate_without_redis", "must not exceed rate (%v), is %v: it holds for each worker", r.Rate, own)
 	}
 }
 

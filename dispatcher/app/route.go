@@ -24,22 +24,23 @@ import (
 
 // What the pipeline asks for, and who answers.
 var (
-	_ dispatcher.Source    = (*jetstream.Client)(nil)
-	_ dispatcher.Publisher = (*jetstream.Client)(nil)
-	_ dispatcher.Retrier   = (*jetstream.Client)(nil)
-	_ dispatcher.Morgue    = (*jetstream.Client)(nil)
-	_ dispatcher.Ledger    = (*receipts.Ledger)(nil)
-	_ dispatcher.Brake     = (*ratelimit.Brake)(nil)
-	_ dispatcher.Binds     = poolPort{}
-	_ receipts.Publisher   = (*jetstream.Client)(nil)
+	_ dispatcher.Source       = (*jetstream.Client)(nil)
+	_ dispatcher.Publisher    = (*jetstream.Client)(nil)
+	_ dispatcher.Retrier      = (*jetstream.Client)(nil)
+	_ dispatcher.Morgue       = (*jetstream.Client)(nil)
+	_ dispatcher.Ledger       = (*receipts.Ledger)(nil)
+	_ dispatcher.FleetLimiter = (*ratelimit.Fleet)(nil)
+	_ dispatcher.Binds        = poolPort{}
+	_ receipts.Publisher      = (*jetstream.Client)(nil)
 
-	_ binds.CongestionLimiter = (*ratelimit.Adaptive)(nil)
+	_ binds.CongestionLimiter = bindLimit{}
 )
 
 // route is one route's parts.
 type route struct {
 	cfg        *RouteConfig
 	pool       *binds.Pool
+	limit      *ratelimit.Fleet
 	dispatcher *dispatcher.Dispatcher
 	used       rateMeter
 	tracer     smpp.Tracer
@@ -49,7 +50,7 @@ type route struct {
 const lateTimeout = 30 * time.Second
 
 func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger) (*route, error) {
-	r := &route{cfg: cfg}
+	r := &route{cfg: cfg, limit: ratelimit.NewFleet(ratelimit.FleetConfig{Route: cfg.Name, Limits: cfg.rateLimits()}, p.redis)}
 	secure, err := cfg.TLS.client()
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
@@ -69,14 +70,14 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 				log.Warn("late response not recorded, its receipts will be unmatched", "route", cfg.Name, "job_id", ref.JobID, "err", err)
 			}
 		},
-		Limiter: func(string) binds.Limiter { return cfg.bindLimiter() },
+		Limiter: func(string) binds.Limiter { return cfg.bindLimiter(r.limit) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
 	}
 	r.dispatcher, err = dispatcher.New(cfg.pipeline(), dispatcher.Deps{
 		Source: p.nats, Publisher: p.nats, Retrier: p.nats, Morgue: p.nats,
-		InHand: &p.inHand, Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: ratelimit.NewBrake(ratelimit.NewBucket(cfg.Rate, cfg.Burst)), Logger: log,
+		InHand: &p.inHand, Routes: &p.taking, Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: r.limit, Logger: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
@@ -91,15 +92,29 @@ func (r *route) bound() int { return r.pool.Bound() }
 func (c *RouteConfig) bindBucket() *ratelimit.Bucket { return ratelimit.NewBucket(c.BindRate, 0) }
 
 // bindLimiter is what limits one bind, nil for nothing. An SMSC that speaks 5.0
-// may ask any bind to slow down.
-func (c *RouteConfig) bindLimiter() binds.Limiter {
+// may ask any bind to slow down, and means the route.
+func (c *RouteConfig) bindLimiter(route *ratelimit.Fleet) binds.Limiter {
 	switch {
 	case c.InterfaceVersion == "5.0":
-		return ratelimit.NewAdaptive(c.BindRate, 0)
+		return bindLimit{c.bindBucket(), route}
 	case c.BindRate > 0:
 		return c.bindBucket()
 	}
 	return nil
+}
+
+// bindLimit is the limit of one bind whose SMSC may ask the route to slow down.
+type bindLimit struct {
+	*ratelimit.Bucket
+	route *ratelimit.Fleet
+}
+
+// Congestion implements binds.CongestionLimiter.
+func (l bindLimit) Congestion(state uint8) { l.route.Congestion(state) }
+
+// rateLimits is the limit of the route over all workers.
+func (c *RouteConfig) rateLimits() ratelimit.Limits {
+	return ratelimit.Limits{Rate: c.Rate, Burst: c.Burst, Floor: c.RateFloor, WithoutRedis: c.RateWithoutRedis}
 }
 
 // partsAtOnce is how many parts of a job one bind can be asked to take.
@@ -120,6 +135,8 @@ func (c *RouteConfig) pipeline() dispatcher.Config {
 		Window:  c.partsAtOnce(),
 		Retry:   dispatcher.RetryPolicy{MaxAttempts: c.Retry.MaxAttempts, Initial: c.Retry.Initial, Max: c.Retry.Max},
 		Probe:   dispatcher.ProbePolicy{Initial: c.AccountProbe.Initial, Max: c.AccountProbe.Max},
+
+		Fallback: dispatcher.FallbackPolicy{Route: c.Fallback, After: c.FallbackAfter},
 	}
 }
 
