@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -32,6 +31,12 @@ type bind struct {
 	session atomic.Pointer[smpp.Session] // nil unless it takes messages; always nil in a receiver
 	fatal   chan sessionFault            // capacity 1; written by senders, read by serve
 	held    chan struct{}                // capacity 1; written by Pool.fewer, read by serve
+
+	// Under Deps.Slots.
+	permitted chan struct{}           // capacity 1; written by Pool.admitLocked, read by permit
+	leave     context.CancelCauseFunc // guarded by Pool.mu; ends the attempt under way in good order
+	cut       context.CancelFunc      // guarded by Pool.mu; ends it at once
+	doubt     time.Time               // guarded by Pool.mu; until then an attempt may fail as the last did
 
 	late     sync.WaitGroup // calls of Deps.Late, and looks at the preferred endpoint; awaited by run
 	route    endpoints
@@ -62,17 +67,18 @@ type sessionFault struct {
 
 func newBind(p *Pool, u *unit, name string, index int, kind smpp.BindType) *bind {
 	b := &bind{
-		pool:    p,
-		unit:    u,
-		name:    name,
-		kind:    kind,
-		log:     p.deps.Logger.With("route", p.cfg.Route, "bind", name),
-		fatal:   make(chan sessionFault, 1),
-		held:    make(chan struct{}, 1),
-		route:   newEndpoints(&p.cfg, index),
-		state:   StateStopped,
-		since:   time.Now(),
-		entered: make(map[State]uint64),
+		pool:      p,
+		unit:      u,
+		name:      name,
+		kind:      kind,
+		log:       p.deps.Logger.With("route", p.cfg.Route, "bind", name),
+		fatal:     make(chan sessionFault, 1),
+		held:      make(chan struct{}, 1),
+		permitted: make(chan struct{}, 1),
+		route:     newEndpoints(&p.cfg, index),
+		state:     StateStopped,
+		since:     time.Now(),
+		entered:   make(map[State]uint64),
 	}
 	b.congestion.Store(-1)
 	if p.deps.Limiter != nil && kind != smpp.Receiver {
@@ -91,7 +97,13 @@ func (b *bind) run(intake, work context.Context) {
 			b.rest(intake, StateBackoff, held, errHeld)
 			continue
 		}
-		lived, err := b.attempt(intake, work)
+		stay, live, done, ok := b.permit(intake, work)
+		if !ok {
+			return
+		}
+		lived, err := b.attempt(stay, live, work)
+		yielded := stay.Err() != nil
+		done()
 		if intake.Err() != nil {
 			return
 		}
@@ -104,7 +116,11 @@ func (b *bind) run(intake, work context.Context) {
 			continue
 		}
 		b.moved()
+		if yielded {
+			continue
+		}
 		state, pause := b.pause(lived, err)
+		b.doubted(pause)
 		b.rest(intake, state, pause, err)
 	}
 }
@@ -121,14 +137,15 @@ func (b *bind) rest(intake context.Context, state State, pause time.Duration, er
 }
 
 // attempt goes once from connecting to the end of the session. lived is how
-// long the bind was bound, 0 when it was not.
-func (b *bind) attempt(intake, work context.Context) (lived time.Duration, err error) {
+// long the bind was bound, 0 when it was not. Late answers are recorded until
+// late ends.
+func (b *bind) attempt(intake, work, late context.Context) (lived time.Duration, err error) {
 	conn, err := b.connect(intake)
 	if err != nil {
 		return 0, err
 	}
 	b.enter(StateBinding, nil)
-	s, err := smpp.Bind(intake, conn, b.config(work))
+	s, err := smpp.Bind(intake, conn, b.config(late))
 	if err != nil {
 		b.route.ended(0)
 		return 0, bindError(err)
@@ -141,7 +158,7 @@ func (b *bind) attempt(intake, work context.Context) (lived time.Duration, err e
 }
 
 // config is that of the bind's sessions.
-func (b *bind) config(work context.Context) smpp.Config {
+func (b *bind) config(late context.Context) smpp.Config {
 	cfg := b.pool.cfg.session(b.kind)
 	cfg.Logger = b.log
 	cfg.Tracer, cfg.Name = b.pool.deps.Tracer, b.name
@@ -151,7 +168,7 @@ func (b *bind) config(work context.Context) smpp.Config {
 		cfg.Handler = func(ctx context.Context, in *smpp.Inbound) uint32 { return deliver(ctx, b.name, in) }
 	}
 	cfg.Late = func(ref sms.JobRef, a sms.Accepted) {
-		b.late.Go(func() { b.pool.late(work, ref, a) })
+		b.late.Go(func() { b.pool.late(late, ref, a) })
 	}
 	cfg.Congestion = func(state uint8) {
 		b.congestion.Store(int32(state))
@@ -195,6 +212,7 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 	b.sessions++
 	b.mu.Unlock()
 	b.enter(StateBound, nil)
+	b.trusted()
 	b.moved()
 	if b.kind != smpp.Receiver {
 		select {
@@ -221,7 +239,8 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 				b.enter(StateDraining, nil) // the peer has sent unbind
 			}
 		case <-intake.Done():
-			b.drain(work, s, b.pool.cfg.DrainTimeout, nil)
+			limit, reason := b.farewell(context.Cause(intake))
+			b.drain(work, s, limit, reason)
 			err, done = <-ended, true
 		case f := <-b.fatal:
 			if f.session != s {
@@ -322,7 +341,7 @@ func (b *bind) enter(state State, err error) {
 		}
 	case state == StateBound:
 		b.alarm = ""
-	case errors.Is(err, errReturning):
+	case errors.Is(err, errReturning), errors.Is(err, errGivesWay):
 	case state == StateBackoff || err != nil:
 		log = b.log.Warn
 	}
@@ -336,43 +355,6 @@ func refusalOf(err error) string {
 		return Name(e.Status)
 	}
 	return "closed"
-}
-
-// status returns a snapshot.
-func (b *bind) status() Status {
-	held := b.pool.heldFor(b.unit) > 0
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	st := Status{
-		Bind: b.name, Type: b.kind, State: b.state, Since: b.since, Endpoint: b.endpoint, Held: held, Entered: maps.Clone(b.entered),
-		Attempts: b.attempts, Sessions: b.sessions, LastErr: b.lastErr, Hint: b.hint, Congestion: int(b.congestion.Load()), Stats: b.total,
-	}
-	if b.kind != smpp.Receiver {
-		st.Window = b.pool.cfg.Window
-	}
-	if b.current != nil {
-		now, peer := b.current.Stats(), b.current.Peer()
-		st.SMSC, st.InterfaceVersion = peer.SystemID, peer.InterfaceVersion
-		st.InFlight, st.Stats = now.InFlight, addStats(b.total, now)
-	}
-	return st
-}
-
-func addStats(a, b smpp.Stats) smpp.Stats {
-	a.Submits += b.Submits
-	a.Responses += b.Responses
-	a.Timeouts += b.Timeouts
-	a.Late += b.Late
-	a.Nacks += b.Nacks
-	a.Unmatched += b.Unmatched
-	a.Inbound += b.Inbound
-	a.Refused += b.Refused
-	a.Writes += b.Writes
-	a.BytesOut += b.BytesOut
-	a.BytesIn += b.BytesIn
-	a.Refusals = a.Refusals.Plus(b.Refusals)
-	a.InFlight = b.InFlight
-	return a
 }
 
 // bindError completes the error of a refused bind with the status's name and code.

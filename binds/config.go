@@ -73,6 +73,9 @@ type Deps struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Tracer lets somebody watch the PDUs of all binds.
 	Tracer *smpp.Tracer
+	// Slots shares the binds that the account may have among workers. Nil: the
+	// pool has all of Config.Binds.
+	Slots Slots
 }
 
 // Limiter limits one bind's submit_sm.

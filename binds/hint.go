@@ -26,6 +26,10 @@ func hint(err error) string {
 		return ""
 	case errors.Is(err, errHeld):
 		return statusHint(statusAlreadyBnd)
+	case errors.Is(err, errGivesWay):
+		return "Other workers hold the account's binds; this one takes over when one is free. See max_binds."
+	case errors.Is(err, errLapsed):
+		return "Binds under max_binds need Redis: see that it answers this worker."
 	case errors.As(err, &e) && e.Status != 0:
 		return statusHint(e.Status)
 	case errors.As(err, &dns):

@@ -23,7 +23,8 @@ type Pool struct {
 	reservations sync.Pool            // of *Reservation, with nothing of their last job
 	moving       atomic.Pointer[bind] // on its way to its preferred endpoint; nil when none is
 
-	mu sync.Mutex // guards what units say it does; taken before a bind's
+	mu      sync.Mutex // guards what units say it does; taken before a bind's
+	tenancy tenancy    // under Deps.Slots
 }
 
 // New returns a pool whose binds begin to live with Run.
@@ -35,7 +36,7 @@ func New(cfg Config, deps Deps) (*Pool, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Pool{cfg: cfg, deps: deps}
+	p := &Pool{cfg: cfg, deps: deps, tenancy: tenancy{news: make(chan struct{}, 1)}}
 	p.listeners.Store(new([]func()))
 	for i := range cfg.Binds {
 		p.add(i)
@@ -65,7 +66,7 @@ func (p *Pool) add(index int) {
 
 // Run keeps the binds alive until intake ends, then drains: no new
 // reservations, open messages and handlers get at most DrainTimeout, each bind
-// unbinds. Ending work closes all connections at once. Run joins everything it
+// unbinds and its slot goes to other workers. Ending work closes all connections at once. Run joins everything it
 // started, and returns nil.
 func (p *Pool) Run(intake, work context.Context) error {
 	// Whoever ends work means intake as well.
@@ -75,6 +76,13 @@ func (p *Pool) Run(intake, work context.Context) error {
 	var wg sync.WaitGroup
 	for _, b := range p.binds {
 		wg.Go(func() { b.run(intake, work) })
+	}
+	if p.deps.Slots != nil {
+		ended, end := context.WithCancel(context.WithoutCancel(work))
+		var keeper sync.WaitGroup
+		keeper.Go(func() { p.keepSlots(intake, ended) })
+		defer keeper.Wait()
+		defer end()
 	}
 	wg.Wait()
 	return nil

@@ -16,10 +16,17 @@ type unit struct {
 	binds []*bind
 	until time.Time // guarded by Pool.mu; held back before
 	holds int       // guarded by Pool.mu; times in a row, without a stable session between
+
+	// Under Deps.Slots, which replaces until and holds; guarded by Pool.mu.
+	slot    bool  // its binds may have connections
+	leaving bool  // the slot goes back as soon as these are closed
+	busy    int   // binds between connecting and the end of their session
+	why     error // it has lost its slot; nil before
 }
 
 // fewer holds one unit back after ESME_RALYBND to b, and returns for how long
-// b is itself held back, 0 when it is not. The first time is as long as any
+// b is itself held back, 0 when it is not. Under Deps.Slots the fleet is told
+// instead. The first time is as long as any
 // pause after ESME_RALYBND, since the reason may be an old session of ours that
 // the SMSC has not missed yet; it doubles as long as the reason stays. The
 // unit with fewest sessions gives way, b's own rather than another, and one is
@@ -29,6 +36,11 @@ type unit struct {
 func (p *Pool) fewer(b *bind) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.deps.Slots != nil {
+		p.tenancy.refused++
+		p.tell()
+		return 0
+	}
 	now := time.Now()
 	if wait := b.unit.until.Sub(now); wait > 0 {
 		return wait
@@ -76,8 +88,19 @@ func (p *Pool) heldFor(u *unit) time.Duration {
 }
 
 // Wanted returns how many of Config.Binds are tried now: fewer than configured
-// for a while after the SMSC has answered ESME_RALYBND.
+// for a while after the SMSC has answered ESME_RALYBND, and while other workers
+// have what the account may have.
 func (p *Pool) Wanted() (n int) {
+	if p.deps.Slots != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, u := range p.units {
+			if u.slot && !u.leaving {
+				n++
+			}
+		}
+		return n
+	}
 	for _, u := range p.units {
 		if p.heldFor(u) == 0 {
 			n++

@@ -5,13 +5,14 @@ import "slices"
 // State is where a bind is in its life, from a closed set.
 //
 //	from         to
-//	stopped      connecting · backoff (held back from the start)
-//	connecting   connecting (the next endpoint) · binding · backoff · stopped
-//	binding      bound · backoff · refused · stopped
-//	bound        draining · backoff (the connection was lost) · stopped
-//	draining     connecting (back to the preferred endpoint) · backoff · stopped
-//	backoff      connecting · stopped
-//	refused      connecting · backoff (held back meanwhile) · stopped
+//	stopped      connecting · standby · backoff (held back from the start)
+//	standby      connecting · stopped
+//	connecting   connecting (the next endpoint) · binding · backoff · standby · stopped
+//	binding      bound · backoff · refused · standby · stopped
+//	bound        draining · backoff (the connection was lost) · standby (so was its slot) · stopped
+//	draining     connecting (back to the preferred endpoint) · backoff · standby · stopped
+//	backoff      connecting · standby · stopped
+//	refused      connecting · backoff (held back meanwhile) · standby · stopped
 //
 // [State.Next] answers from the same table.
 type State string
@@ -19,6 +20,7 @@ type State string
 // States.
 const (
 	StateStopped    State = "stopped"    // before and after Run
+	StateStandby    State = "standby"    // waits for a slot under Deps.Slots
 	StateConnecting State = "connecting" // TCP and TLS
 	StateBinding    State = "binding"    // bind request sent
 	StateBound      State = "bound"      // takes messages
@@ -29,18 +31,19 @@ const (
 
 // States lists every State in the order of a bind's life.
 func States() []State {
-	return []State{StateStopped, StateConnecting, StateBinding, StateBound, StateDraining, StateBackoff, StateRefused}
+	return []State{StateStopped, StateStandby, StateConnecting, StateBinding, StateBound, StateDraining, StateBackoff, StateRefused}
 }
 
 // transitions is what may follow what.
 var transitions = map[State][]State{
-	StateStopped:    {StateConnecting, StateBackoff},
-	StateConnecting: {StateConnecting, StateBinding, StateBackoff, StateStopped},
-	StateBinding:    {StateBound, StateBackoff, StateRefused, StateStopped},
-	StateBound:      {StateDraining, StateBackoff, StateStopped},
-	StateDraining:   {StateConnecting, StateBackoff, StateStopped},
-	StateBackoff:    {StateConnecting, StateStopped},
-	StateRefused:    {StateConnecting, StateBackoff, StateStopped},
+	StateStopped:    {StateConnecting, StateStandby, StateBackoff},
+	StateStandby:    {StateConnecting, StateStopped},
+	StateConnecting: {StateConnecting, StateBinding, StateBackoff, StateStandby, StateStopped},
+	StateBinding:    {StateBound, StateBackoff, StateRefused, StateStandby, StateStopped},
+	StateBound:      {StateDraining, StateBackoff, StateStandby, StateStopped},
+	StateDraining:   {StateConnecting, StateBackoff, StateStandby, StateStopped},
+	StateBackoff:    {StateConnecting, StateStandby, StateStopped},
+	StateRefused:    {StateConnecting, StateBackoff, StateStandby, StateStopped},
 }
 
 // Next returns the states that may follow s.
