@@ -76,6 +76,11 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 			fmt.Fprintf(w, "route %s: receipts do not find their jobs: %s\n", r.Name, r.Receipts.Hint)
 		}
 	}
+	for _, r := range s.Routes {
+		if d := r.Diversion; d != nil {
+			fmt.Fprintf(w, "route %s: cannot send (%s for %v), its jobs go by %s\n", r.Name, d.Reason, now.Sub(d.Since).Round(time.Second), d.Via)
+		}
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "\nROUTE\tLIMIT\tRATE\tHIGH\tNORMAL\tBULK\tSUBMITTED\tFAILED\tEXPIRED\tUNCERTAIN\tRETRIES\tDEAD")
 	for _, r := range s.Routes {

@@ -5,22 +5,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shortwire-sms/shortwire/dispatcher"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 )
 
-func TestStatusShowsHowManyReceiptsMatchAndWhatToDoAboutTheOthers(t *testing.T) {
+func TestStatusSaysWhichReceiptsMatchAndWhichJobsGoByAnotherRoute(t *testing.T) {
 	t.Parallel()
-	rate := 0.9996
+	rate, now := 0.9996, time.Now()
 	s := &app.Status{Worker: "w1", Routes: []app.RouteStatus{
 		{Name: "acme", Receipts: app.ReceiptStatus{Matched: 2499, Unmatched: 1, MatchRate: &rate}, Inbound: app.InboundStatus{Published: 30, Incomplete: 2, Repeats: 1}},
-		{Name: "other", Receipts: app.ReceiptStatus{Unmatched: 7, Hint: "set something"}},
+		{Name: "other", Receipts: app.ReceiptStatus{Unmatched: 7, Hint: "set something"},
+			Diversion: &app.DiversionStatus{Via: "acme", Reason: dispatcher.LimitNoBind, Since: now.Add(-90 * time.Second)}},
 	}}
 	var b strings.Builder
-	if err := printStatus(&b, s, time.Now()); err != nil {
+	if err := printStatus(&b, s, now); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"\nroute other: receipts do not find their jobs: set something\n",
+		"\nroute other: cannot send (no_bind for 1m30s), its jobs go by acme\n",
 		"\nacme      2499     0       1          99.9%       -\n",
 		"\nacme     30         2           1\nother    0          0           0\n",
 		"\nother     0        0       7          -           -\n",

@@ -102,6 +102,9 @@ func (p *program) tail(ctx context.Context, f app.Filter, limit int, asJSON bool
 // printResult prints a result as one line for people.
 func printResult(w io.Writer, r *sms.Result) (int, error) {
 	words := []string{r.Time.Local().Format("15:04:05.000"), string(r.Kind), r.Route}
+	if r.Via != "" {
+		words = append(words, "via="+r.Via)
+	}
 	if r.JobID != "" {
 		words = append(words, r.JobID)
 	}

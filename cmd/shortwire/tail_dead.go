@@ -43,6 +43,9 @@ func printDead(w io.Writer, d *app.DeadLetter) error {
 	if d.Replay > 0 {
 		words = append(words, fmt.Sprintf("replay=%d", d.Replay))
 	}
+	if d.Via != "" {
+		words = append(words, "via="+d.Via)
+	}
 	if len(d.Parts) > 0 {
 		words = append(words, fmt.Sprintf("accepted=%d", len(d.Parts)))
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func env(name string) string {
-	return map[string]string{"ACME_PASSWORD": "s3cret", "EMPTY": ""}[name]
+	return map[string]string{"ACME_PASSWORD": "s3cret", "BACKUP_PASSWORD": "s3cret", "EMPTY": ""}[name]
 }
 
 // minimal is as short as a configuration can be.

@@ -14,11 +14,11 @@ import (
 // instruments are read from Status when somebody asks: counting costs the hot
 // path nothing beyond its own atomic counters.
 type instruments struct {
-	outcomes, codes, retries, dead, receipts, inbound metric.Int64ObservableCounter
-	entered                                           metric.Int64ObservableCounter
-	limitedFor                                        metric.Float64ObservableCounter
-	matchRate                                         metric.Float64ObservableGauge
-	limit, waiting, bound, inFlight, window           metric.Int64ObservableGauge
+	outcomes, codes, retries, dead, diverted, receipts, inbound metric.Int64ObservableCounter
+	entered                                                     metric.Int64ObservableCounter
+	limitedFor                                                  metric.Float64ObservableCounter
+	matchRate                                                   metric.Float64ObservableGauge
+	limit, diversion, waiting, bound, inFlight, window          metric.Int64ObservableGauge
 }
 
 func observe(m *admin.Metrics, status func() Status) error {
@@ -39,10 +39,12 @@ func observe(m *admin.Metrics, status func() Status) error {
 	ins.codes = counter("shortwire.faults", "outcomes with a code, by code")
 	ins.retries = counter("shortwire.retries", "attempts scheduled")
 	ins.dead = counter("shortwire.dead_letters", "jobs buried")
+	ins.diverted = counter("shortwire.diverted", "jobs submitted by another route")
 	ins.receipts = counter("shortwire.receipts", "delivery receipts, by what became of them")
 	ins.inbound = counter("shortwire.inbound", "messages from handsets, by what became of them")
 	ins.entered = counter("shortwire.binds.transitions", "states that binds have entered, by state")
 	ins.limit = gauge("shortwire.route.limit", "1 for what limits the route now, by limit")
+	ins.diversion = gauge("shortwire.route.diversion", "1 while jobs go by another route, by which")
 	ins.waiting = gauge("shortwire.waiting", "jobs in hand waiting for their turn, by lane")
 	ins.bound = gauge("shortwire.binds.bound", "sessions that are bound; a pair has two")
 	ins.inFlight = gauge("shortwire.binds.in_flight", "submit_sm without an answer")
@@ -62,7 +64,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 			ins.read(o, &s.Routes[i])
 		}
 		return nil
-	}, ins.entered, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.receipts, ins.inbound, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
+	}, ins.entered, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.diverted, ins.diversion, ins.receipts, ins.inbound, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
 	return err
 }
 
@@ -79,6 +81,10 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 	}
 	o.ObserveInt64(ins.retries, r.Retries, metric.WithAttributes(route))
 	o.ObserveInt64(ins.dead, r.DeadLetters, metric.WithAttributes(route))
+	o.ObserveInt64(ins.diverted, r.Diverted, metric.WithAttributes(route))
+	if r.Diversion != nil {
+		o.ObserveInt64(ins.diversion, 1, with("via", r.Diversion.Via))
+	}
 	for _, l := range dispatcher.Limits() {
 		var now int64
 		if r.Limit == l {

@@ -26,6 +26,7 @@ type DeadLetter struct {
 	Replay     int             `json:"replay,omitempty"` // how often it had been replayed
 	Status     uint32          `json:"status,omitempty"` // command_status of the SMSC's last answer
 	StatusName string          `json:"status_name,omitempty"`
+	Via        string          `json:"via,omitempty"`       // the route that carried it, if not its own
 	Parts      []sms.Part      `json:"parts,omitempty"`     // that the SMSC accepted
 	Truncated  int             `json:"truncated,omitempty"` // its size in octets where the rest is lost
 	Job        json.RawMessage `json:"job,omitempty"`       // as it was published, if that is JSON
@@ -37,7 +38,7 @@ func deadLetter(subjects sms.Subjects, dead *jetstream.Dead) *DeadLetter {
 	d := &DeadLetter{
 		Seq: dead.Seq, Time: dead.Time, Route: dead.Route, JobID: dead.JobID, Kind: dead.Kind, Code: dead.Code,
 		Reason: dead.Reason, Attempts: dead.Attempts, Replay: dead.Replay, Status: dead.Status, StatusName: dead.StatusName,
-		Parts: dead.Parts, Truncated: dead.Truncated,
+		Via: dead.Via, Parts: dead.Parts, Truncated: dead.Truncated,
 	}
 	origin, err := subjects.ParseOrigin(dead.Subject)
 	if err == nil {

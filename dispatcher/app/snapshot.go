@@ -60,12 +60,16 @@ func (r *route) status(p *parts) RouteStatus {
 		Codes:       d.Codes,
 		Retries:     d.Retries,
 		DeadLetters: d.DeadLetters,
+		Diverted:    d.Diverted,
 		Receipts:    receiptStatus(stats, p.desk.Matching(r.cfg.Name)),
 		Inbound:     inboundStatus(stats),
 		Traced:      r.tracer.Watched(),
 	}
 	if d.Paused != nil {
 		s.Paused = new(PauseStatus(*d.Paused))
+	}
+	if d.Diversion != nil {
+		s.Diversion = new(DiversionStatus(*d.Diversion))
 	}
 	for limit, held := range d.Limited {
 		s.LimitedFor[string(limit)] = held.Seconds()

@@ -39,22 +39,31 @@ type Health struct {
 // the start of the worker.
 type RouteStatus struct {
 	Name        string                  `json:"name"`
-	Limit       dispatcher.Limit        `json:"limit"`            // what keeps the route from sending faster now
-	LimitedFor  map[string]float64      `json:"limited_for_s"`    // seconds that each limit held so far, by limit
-	RateAllowed float64                 `json:"rate_allowed"`     // submit_sm per second; 0 = unlimited
-	RateUsed    float64                 `json:"rate_used"`        // submit_sm per second lately
-	Lanes       map[sms.Lane]LaneStatus `json:"lanes"`            //
-	BindsWanted int                     `json:"binds_wanted"`     // tried now: fewer than configured while the SMSC allows fewer
-	Binds       []BindStatus            `json:"binds"`            // sessions: two for each bind of a pair
-	Received    int64                   `json:"received"`         // deliveries taken, repeats included
-	Outcomes    map[sms.Kind]int64      `json:"outcomes"`         // results published, by kind
-	Codes       map[sms.Code]int64      `json:"codes,omitempty"`  // of failed, expired and uncertain outcomes
-	Retries     int64                   `json:"retries"`          // attempts scheduled
-	DeadLetters int64                   `json:"dead_letters"`     // jobs buried
-	Receipts    ReceiptStatus           `json:"receipts"`         //
-	Inbound     InboundStatus           `json:"inbound"`          //
-	Traced      bool                    `json:"traced"`           // somebody watches its PDUs
-	Paused      *PauseStatus            `json:"paused,omitempty"` // while the SMSC refuses the account
+	Limit       dispatcher.Limit        `json:"limit"`               // what keeps the route from sending faster now
+	LimitedFor  map[string]float64      `json:"limited_for_s"`       // seconds that each limit held so far, by limit
+	RateAllowed float64                 `json:"rate_allowed"`        // submit_sm per second; 0 = unlimited
+	RateUsed    float64                 `json:"rate_used"`           // submit_sm per second lately
+	Lanes       map[sms.Lane]LaneStatus `json:"lanes"`               //
+	BindsWanted int                     `json:"binds_wanted"`        // tried now: fewer than configured while the SMSC allows fewer
+	Binds       []BindStatus            `json:"binds"`               // sessions: two for each bind of a pair
+	Received    int64                   `json:"received"`            // deliveries taken, repeats included
+	Outcomes    map[sms.Kind]int64      `json:"outcomes"`            // results published, by kind
+	Codes       map[sms.Code]int64      `json:"codes,omitempty"`     // of failed, expired and uncertain outcomes
+	Retries     int64                   `json:"retries"`             // attempts scheduled
+	DeadLetters int64                   `json:"dead_letters"`        // jobs buried
+	Diverted    int64                   `json:"diverted"`            // jobs submitted by another route
+	Receipts    ReceiptStatus           `json:"receipts"`            //
+	Inbound     InboundStatus           `json:"inbound"`             //
+	Traced      bool                    `json:"traced"`              // somebody watches its PDUs
+	Paused      *PauseStatus            `json:"paused,omitempty"`    // while the SMSC refuses the account
+	Diversion   *DiversionStatus        `json:"diversion,omitempty"` // while jobs go by another route
+}
+
+// DiversionStatus is by which route jobs go that their own cannot send.
+type DiversionStatus struct {
+	Via    string           `json:"via"`    // route
+	Reason dispatcher.Limit `json:"reason"` // no_bind or account
+	Since  time.Time        `json:"since"`  // of the reason
 }
 
 // PauseStatus is why a route is paused.
