@@ -26,13 +26,18 @@ func (d *Dispatcher) Change(cfg Config, burst int, limits func()) {
 // Pause closes the lanes for which closed says so, and opens the others. What
 // waits in a closed lane goes on waiting; what is at the SMSC goes on.
 func (d *Dispatcher) Pause(closed func(sms.Lane) bool) {
+	var now [laneCount]bool
+	for i, lane := range sms.Lanes() {
+		now[i] = closed(lane)
+	}
 	t := d.turnstile
 	t.mu.Lock()
-	for i, lane := range sms.Lanes() {
-		t.closed[i] = closed(lane)
-	}
+	news := t.closed != now
+	t.closed = now
 	t.mu.Unlock()
-	t.turn()
+	if news {
+		t.turn()
+	}
 }
 
 // narrow bounds what may go at once, until change.

@@ -39,13 +39,14 @@ func exitCode(err error) int {
 		invalid      *sms.Error
 		dependency   *app.DependencyError
 		notDelivered *app.NotDeliveredError
+		unknown      *app.UnknownRouteError
 	)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errForced):
 		return exitForced
-	case errors.As(err, &usage), errors.As(err, &faults):
+	case errors.As(err, &usage), errors.As(err, &faults), errors.As(err, &unknown):
 		return exitUsage
 	case errors.As(err, &invalid) && invalid.Code == sms.CodeInvalid:
 		return exitUsage

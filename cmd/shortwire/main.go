@@ -61,7 +61,7 @@ func (p *program) root() *cobra.Command {
   shortwire run   --config shortwire.yaml`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(p.runCommand(), p.setupCommand(), p.checkCommand(), p.sendCommand(), p.tailCommand(), p.replayCommand(), p.statusCommand(), p.decodeCommand(), p.traceCommand(), p.versionCommand())
+	root.AddCommand(p.runCommand(), p.setupCommand(), p.checkCommand(), p.sendCommand(), p.tailCommand(), p.replayCommand(), p.pauseCommand(), p.resumeCommand(), p.statusCommand(), p.decodeCommand(), p.traceCommand(), p.versionCommand())
 	return root
 }
 

@@ -23,7 +23,13 @@ func (p *program) runCommand() *cobra.Command {
 		Long: `Run a worker. SIGTERM or SIGINT drains it: no new jobs are taken, what is in
 flight is finished or handed back within worker.drain_timeout, and the binds are
 unbound. A second signal ends it at once; then other workers take over what was
-in flight.`,
+in flight.
+
+A changed configuration file, or a changed file that it names, takes effect within a
+few seconds, on SIGHUP at once: routes that are added begin, those that are removed
+drain, binds that need it bind again one after another, all else goes on. A file with
+a fault is refused whole and what was in force stays; shortwire status shows which.
+What is not of a route takes a restart.`,
 		Example: `  shortwire run --config shortwire.yaml
   shortwire run --config shortwire.yaml --log-level debug --log-format json`,
 		Args: cobra.NoArgs,
@@ -85,15 +91,17 @@ func (p *program) work(ctx context.Context, log *slog.Logger) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	signals := make(chan os.Signal, 2)
+	signals, hangups := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	defer signal.Stop(hangups)
 
 	cfg, err := app.Load(p.config, os.Getenv)
 	if err != nil {
 		return err
 	}
-	worker, err := app.New(cfg, app.Deps{Logger: log, Version: version()})
+	worker, err := app.New(cfg, app.Deps{Logger: log, Version: version(), ConfigFile: p.config})
 	if err != nil {
 		return err
 	}
@@ -102,16 +110,18 @@ func (p *program) work(ctx context.Context, log *slog.Logger) error {
 	ended := make(chan error, 1)
 	go func() { ended <- worker.Run(ctx) }()
 
-	select {
-	case err := <-ended:
-		return err
-	case <-signals:
-		drain()
-	}
-	select {
-	case err := <-ended:
-		return err
-	case <-signals:
-		return errForced
+	for draining := false; ; {
+		select {
+		case err := <-ended:
+			return err
+		case <-hangups:
+			worker.Reload()
+		case <-signals:
+			if draining {
+				return errForced
+			}
+			draining = true
+			drain()
+		}
 	}
 }

@@ -28,7 +28,7 @@ func (p *program) statusCommand() *cobra.Command {
 		Short: "Ask a worker how it is and what limits its throughput",
 		Long: `Ask a running worker, at its admin.listen, for its state. LIMIT is what keeps a
 route from sending faster now: no_jobs, rate (the route's limit), window (every slot
-of its binds awaits an answer) or no_bind.`,
+of its binds awaits an answer), no_bind or paused (by an operator) among others.`,
 		Example: `  shortwire status
   shortwire status --admin http://10.0.0.7:8080 --json`,
 		Args: cobra.NoArgs,
@@ -68,10 +68,18 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 	if s.LedgerLost != nil {
 		fmt.Fprintf(w, "redis lost its data, seen %s: receipts of messages sent before are unmatched, jobs in hand then are in doubt\n", s.LedgerLost.Local().Format(time.DateTime))
 	}
+	printConfig(w, &s.Config)
 	for _, n := range s.Notices {
 		fmt.Fprintln(w, "notice:", n)
 	}
 	for _, r := range s.Routes {
+		if r.Draining {
+			fmt.Fprintf(w, "route %s: removed from the configuration, it drains\n", r.Name)
+		}
+		for _, o := range r.Pauses {
+			o.Route = r.Name
+			fmt.Fprintf(w, "paused: %s%s, by %s since %s: %s\n", lanesOf(o), until(o), o.By, o.Since.Local().Format(time.DateTime), dash(o.Reason))
+		}
 		if r.Receipts.Hint != "" {
 			fmt.Fprintf(w, "route %s: receipts do not find their jobs: %s\n", r.Name, r.Receipts.Hint)
 		}
@@ -107,6 +115,21 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 		}
 	}
 	return tw.Flush()
+}
+
+// printConfig prints which configuration is in force, and what is wrong with a
+// newer one.
+func printConfig(w io.Writer, c *app.ConfigStatus) {
+	fmt.Fprintf(w, "configuration %d  %s  since %s\n", c.Generation, dash(c.Digest), c.Loaded.Local().Format(time.DateTime))
+	if len(c.TakesRestart) > 0 {
+		fmt.Fprintln(w, "changed in the file, takes a restart:", strings.Join(c.TakesRestart, ", "))
+	}
+	if c.Refused != nil {
+		fmt.Fprintf(w, "the file was REFUSED at %s, what was in force stays:\n", c.Refused.Local().Format(time.DateTime))
+		for _, e := range c.Errors {
+			fmt.Fprintln(w, " ", e)
+		}
+	}
 }
 
 // bindState says beside the state why a bind that is configured is not tried.

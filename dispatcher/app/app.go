@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher"
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
+	"github.com/shortwire-sms/shortwire/ratelimit"
 	"github.com/shortwire-sms/shortwire/receipts"
 )
 
@@ -24,11 +26,19 @@ import (
 type Deps struct {
 	Logger  *slog.Logger // default slog.Default
 	Version string       // shown in status
+
+	// ConfigFile is where the configuration was loaded from, with Getenv, default
+	// os.Getenv: what changes there is put in force while the worker runs. Empty:
+	// the configuration never changes.
+	ConfigFile string
+	Getenv     func(string) string
 }
 
 // App is one worker.
 type App struct {
-	cfg      *Config
+	cfg      *Config // that it was started with; what it says of routes may not hold any more
+	force    inForce
+	reload   chan struct{} // capacity 1; written by Reload, read by watch
 	deps     Deps
 	log      *slog.Logger
 	metrics  *admin.Metrics
@@ -45,7 +55,8 @@ type parts struct {
 	desk   *receipts.Desk
 	inHand dispatcher.InHand
 	taking dispatcher.Routes // jobs
-	routes []*route
+	pauses *pauseBoard
+	routes routes
 }
 
 // Of drain_timeout, or of a shorter one the same shares, this much is kept for
@@ -67,7 +78,11 @@ func New(cfg *Config, deps Deps) (*App, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.Default()
 	}
-	a := &App{cfg: cfg, deps: deps, log: deps.Logger, began: time.Now()}
+	if deps.Getenv == nil {
+		deps.Getenv = os.Getenv
+	}
+	a := &App{cfg: cfg, deps: deps, log: deps.Logger, began: time.Now(), reload: make(chan struct{}, 1)}
+	a.force.cfg, a.force.status = cfg, ConfigStatus{Generation: 1, Loaded: a.began}
 	var err error
 	if a.metrics, err = admin.NewMetrics(); err != nil {
 		return nil, err
@@ -134,7 +149,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	defer p.close()
 	a.up.Store(p)
-	a.log.Info("worker started", "worker", a.cfg.Worker.ID, "version", a.deps.Version, "routes", len(p.routes))
+	a.log.Info("worker started", "worker", a.cfg.Worker.ID, "version", a.deps.Version, "routes", len(p.routes.all()))
 	return a.work(ctx, alive, p)
 }
 
@@ -163,37 +178,35 @@ func (a *App) connect(ctx context.Context) (_ *parts, err error) {
 	if err := probe.Err(); err != nil && !errors.Is(err, redis.Nil) {
 		return nil, &DependencyError{What: "Redis", Err: fmt.Errorf("%s does not take SET NX GET: %w", a.cfg.Redis.URL, err), Hint: "Redis 7.0 or later is needed, and the right to write"}
 	}
-	deskRoutes := make(map[string]receipts.Route, len(a.cfg.Routes))
-	for i := range a.cfg.Routes {
-		deskRoutes[a.cfg.Routes[i].Name] = a.cfg.Routes[i].desk()
-	}
 	if p.desk, err = receipts.New(
-		receipts.Config{WorkerID: a.cfg.Worker.ID, Routes: deskRoutes},
+		receipts.Config{WorkerID: a.cfg.Worker.ID, Routes: deskRoutes(a.cfg, nil)},
 		receipts.Deps{Redis: p.redis, Publisher: p.nats, Log: a.log},
 	); err != nil {
 		return nil, err
 	}
-	for i := range a.cfg.Routes {
-		r, err := newRoute(&a.cfg.Routes[i], a.cfg.Worker.DrainTimeout, p, a.log)
-		if err != nil {
+	list := make([]*route, len(a.cfg.Routes))
+	for i := range list {
+		if list[i], err = newRoute(&a.cfg.Routes[i], a.cfg.Worker.DrainTimeout, p, a.log); err != nil {
 			return nil, err
 		}
-		p.routes = append(p.routes, r)
 	}
+	p.routes.set(list)
+	// Before the first job: what was paused stays so when a worker starts.
+	p.pauses = &pauseBoard{store: ratelimit.NewPauses(p.redis, ""), log: a.log}
+	if err := p.pauses.look(ctx); err != nil {
+		return nil, &DependencyError{What: "Redis", Err: err}
+	}
+	p.pauses.tell(list)
 	return p, nil
 }
 
 // work runs desk, binds and dispatchers, and ends them in reverse.
 func (a *App) work(ctx, alive context.Context, p *parts) error {
 	intake, stopIntake := context.WithCancelCause(ctx)
-	working, abort := context.WithCancelCause(alive)
 	bound, unbind := context.WithCancel(alive)
-	connected, cut := context.WithCancel(alive)
 	leased, release := context.WithCancel(alive)
 	defer release()
-	defer cut()
 	defer unbind()
-	defer abort(nil)
 
 	// The budget of the drain begins with the first signal.
 	stopWatch := context.AfterFunc(intake, func() {
@@ -201,39 +214,26 @@ func (a *App) work(ctx, alive context.Context, p *parts) error {
 		a.log.Info("draining", "timeout", a.cfg.Worker.DrainTimeout)
 	})
 	defer stopWatch()
-	forJobs, forBinds := drainBudget(a.cfg.Worker.DrainTimeout)
-	defer afterFunc(intake, forJobs, func() { abort(errors.New("drain_timeout is used up")) })()
-	defer afterFunc(intake, forBinds, cut)()
 
-	var desk, pools, dispatchers errgroup.Group
-	supervise := func(g *errgroup.Group, what string, run func() error) {
-		g.Go(func() error {
-			err := run()
-			if err != nil {
-				err = fmt.Errorf("%s: %w", what, err)
-				stopIntake(err) // one part gone: end in good order
-			}
-			return err
-		})
+	s := &shift{intake: intake, bound: bound, alive: alive, leased: leased, timeout: a.cfg.Worker.DrainTimeout, fail: stopIntake}
+	s.supervise(&s.rest, "receipts", func() error { return p.desk.Run(leased) })
+	s.supervise(&s.rest, "pauses", func() error { return p.pauses.run(leased, p.routes.all) })
+	for _, r := range p.routes.all() {
+		s.start(r, nil)
 	}
-	supervise(&desk, "receipts", func() error { return p.desk.Run(leased) })
-	for _, r := range p.routes {
-		supervise(&desk, "limit of "+r.cfg.Name, func() error { return r.limit.Run(leased) })
-		supervise(&pools, "binds of "+r.cfg.Name, func() error { return r.pool.Run(bound, connected) })
-		supervise(&dispatchers, "route "+r.cfg.Name, func() error { return r.dispatcher.Run(intake, working) })
-	}
+	s.supervise(&s.dispatchers, "configuration", func() error { return a.watch(intake, s) })
 
-	err := dispatchers.Wait()
+	err := s.dispatchers.Wait()
 	stopIntake(nil)
 	unbind()
-	err = errors.Join(err, pools.Wait())
+	err = errors.Join(err, s.pools.Wait())
 	last, cancel := context.WithTimeout(alive, time.Second)
 	defer cancel()
 	if drainErr := p.nats.Drain(last); drainErr != nil {
 		a.log.Warn("not everything was confirmed", "err", drainErr)
 	}
 	release()
-	err = errors.Join(err, desk.Wait())
+	err = errors.Join(err, s.rest.Wait())
 	a.log.Info("worker ended", "worker", a.cfg.Worker.ID, "up", time.Since(a.began).Round(time.Millisecond))
 	return err
 }
@@ -266,7 +266,7 @@ func (a *App) ready() error {
 	case !p.desk.Healthy():
 		return errors.New("redis is away")
 	}
-	for _, r := range p.routes {
+	for _, r := range p.routes.all() {
 		if r.bound() > 0 {
 			return nil
 		}

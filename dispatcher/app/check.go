@@ -155,7 +155,7 @@ func probe(ctx context.Context, r *RouteConfig, endpoint string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	account := r.pool(secure)
+	account := r.pool(secure, 0)
 	account.Endpoints = []string{endpoint}
 	res, err := binds.Probe(ctx, account)
 	if err != nil {

@@ -114,6 +114,7 @@ type TLSConfig struct {
 	KeyFile    string `yaml:"key_file"`    // PEM. Default none
 	ServerName string `yaml:"server_name"` // in SNI and verification. Default the endpoint's host
 	MinVersion string `yaml:"min_version"` // "1.0" to "1.3"; below 1.2 only for SMSCs that cannot do better. Default "1.2"
+	Held       string `yaml:"-"`           // digests of what Load found in the files
 }
 
 // LanesConfig are the shares of the lanes while all of them have jobs.

@@ -2,6 +2,8 @@ package app
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,21 +19,33 @@ import (
 // outside tests. The error, if any, is a Faults that holds everything that is
 // wrong with the file, or with what it refers to, at once.
 func Load(path string, getenv func(string) string) (*Config, error) {
-	data, err := os.ReadFile(path)
+	cfg, _, err := load(path, getenv)
+	return cfg, err
+}
+
+// load is Load, and says what it has read, also with an error.
+func load(path string, getenv func(string) string) (*Config, reading, error) {
+	read := make(reading)
+	data, err := read.file(path)
 	if err != nil {
-		return nil, Faults{{File: path, Message: "cannot be read: " + fileProblem(err)}}
+		return nil, read, Faults{{File: path, Message: "cannot be read: " + fileProblem(err)}}
 	}
-	return Parse(path, data, getenv)
+	cfg, err := parse(path, data, getenv, read)
+	return cfg, read, err
 }
 
 // Parse is Load for data that is already in memory. Relative paths in it
 // start at the directory of path, which also stands in messages.
 func Parse(path string, data []byte, getenv func(string) string) (*Config, error) {
+	return parse(path, data, getenv, make(reading))
+}
+
+func parse(path string, data []byte, getenv func(string) string, read reading) (*Config, error) {
 	d := &decoder{file: path, lines: make(map[string]int), anchors: make(map[string]ast.Node)}
 	cfg := new(Config)
 	d.decode(data, cfg)
 	if len(d.lines) > 0 {
-		c := &checker{decoder: d, dir: filepath.Dir(path), getenv: getenv}
+		c := &checker{decoder: d, dir: filepath.Dir(path), getenv: getenv, files: read}
 		c.config(cfg)
 	}
 	if len(d.faults) > 0 {
@@ -39,6 +53,35 @@ func Parse(path string, data []byte, getenv func(string) string) (*Config, error
 		return nil, d.faults
 	}
 	return cfg, nil
+}
+
+// reading is files, by path, and what they held: a digest, empty for one that
+// could not be read. Links are followed, so that a link that is moved to
+// another file is a change.
+type reading map[string]string
+
+// file reads a file and notes what it held.
+func (r reading) file(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	r[path] = digest(data, err)
+	return data, err
+}
+
+// again reads the same files.
+func (r reading) again() reading {
+	now := make(reading, len(r))
+	for path := range r {
+		_, _ = now.file(path) // what is wrong is for load to tell
+	}
+	return now
+}
+
+func digest(data []byte, err error) string {
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:6])
 }
 
 // fileProblem says why a file could not be opened without repeating its name.
@@ -56,6 +99,7 @@ type checker struct {
 	*decoder
 	dir    string
 	getenv func(string) string
+	files  reading // what was read beside the configuration
 }
 
 // wrong adds a fault about the key at path, at the line of the key or else of
@@ -147,7 +191,7 @@ func (c *checker) file(path string, name *string) {
 }
 
 func (c *checker) read(path, name string) []byte {
-	data, err := os.ReadFile(c.rooted(name))
+	data, err := c.files.file(c.rooted(name))
 	if err != nil {
 		c.wrong(path, "names %s, which cannot be read: %s", name, fileProblem(err))
 		return nil

@@ -77,9 +77,10 @@ func (c *checker) tls(path string, t *TLSConfig) {
 	if (t.CertFile == "") != (t.KeyFile == "") {
 		c.wrong(path, "needs cert_file and key_file together, or neither")
 	}
-	c.file(path+".ca_file", &t.CAFile)
-	c.file(path+".cert_file", &t.CertFile)
-	c.file(path+".key_file", &t.KeyFile)
+	for key, name := range map[string]*string{"ca_file": &t.CAFile, "cert_file": &t.CertFile, "key_file": &t.KeyFile} {
+		c.file(path+"."+key, name)
+	}
+	t.Held = c.files[t.CAFile] + " " + c.files[t.CertFile] + " " + c.files[t.KeyFile]
 	if !c.faultsUnder(path) {
 		if _, err := t.client(); err != nil {
 			c.wrong(path, "%s", strings.TrimPrefix(err.Error(), "tls."))

@@ -21,7 +21,7 @@ func TestARouteHasClassesOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := binds.Overrides{0x40A: binds.ClassThrottle, 0x401: binds.ClassAccount, 0x45: binds.ClassMessage}
-	if diff := cmp.Diff(want, cfg.Routes[0].pool(nil).Status); diff != "" {
+	if diff := cmp.Diff(want, cfg.Routes[0].pool(nil, 0).Status); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/shortwire-sms/shortwire/binds"
@@ -33,31 +34,40 @@ var (
 	_ dispatcher.Binds        = poolPort{}
 	_ receipts.Publisher      = (*jetstream.Client)(nil)
 
-	_ binds.CongestionLimiter = bindLimit{}
+	_ binds.CongestionLimiter = (*bindLimit)(nil)
 )
 
 // route is one route's parts.
 type route struct {
-	cfg        *RouteConfig
+	cfg        atomic.Pointer[RouteConfig] // replaced as a whole by change
 	pool       *binds.Pool
 	limit      *ratelimit.Fleet
+	bindLimits bindLimits
 	dispatcher *dispatcher.Dispatcher
 	used       rateMeter
 	tracer     smpp.Tracer
+
+	life        life            // of start
+	ending      atomic.Bool     // it was removed from the configuration
+	secure      *tls.Config     // TLS in force, nil for none; of whoever changes the route
+	pausesNoted []OperatorPause // of pauseBoard.tell
 }
+
+// config is what is in force now.
+func (r *route) config() *RouteConfig { return r.cfg.Load() }
 
 // lateTimeout bounds what is done for a response that came after its timeout.
 const lateTimeout = 30 * time.Second
 
 func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger) (*route, error) {
-	r := &route{cfg: cfg, limit: ratelimit.NewFleet(ratelimit.FleetConfig{Route: cfg.Name, Limits: cfg.rateLimits()}, p.redis)}
-	secure, err := cfg.TLS.client()
-	if err != nil {
+	r := &route{limit: ratelimit.NewFleet(ratelimit.FleetConfig{Route: cfg.Name, Limits: cfg.rateLimits()}, p.redis)}
+	r.cfg.Store(cfg)
+	r.bindLimits.set(cfg.BindRate)
+	var err error
+	if r.secure, err = cfg.TLS.client(); err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
 	}
-	poolCfg := cfg.pool(secure)
-	poolCfg.DrainTimeout = drain // work, which App ends in time, is the bound
-	r.pool, err = binds.New(poolCfg, binds.Deps{
+	r.pool, err = binds.New(cfg.pool(r.secure, drain), binds.Deps{
 		Logger: log,
 		Tracer: &r.tracer,
 		Deliver: func(ctx context.Context, bind string, in *smpp.Inbound) uint32 {
@@ -70,7 +80,7 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 				log.Warn("late response not recorded, its receipts will be unmatched", "route", cfg.Name, "job_id", ref.JobID, "err", err)
 			}
 		},
-		Limiter: func(string) binds.Limiter { return cfg.bindLimiter(r.limit) },
+		Limiter: func(string) binds.Limiter { return r.bindLimits.add(r.limit) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
@@ -90,27 +100,6 @@ func (r *route) bound() int { return r.pool.Bound() }
 
 // bindBucket is the limit of one bind, as bursty as a tenth of a second.
 func (c *RouteConfig) bindBucket() *ratelimit.Bucket { return ratelimit.NewBucket(c.BindRate, 0) }
-
-// bindLimiter is what limits one bind, nil for nothing. An SMSC that speaks 5.0
-// may ask any bind to slow down, and means the route.
-func (c *RouteConfig) bindLimiter(route *ratelimit.Fleet) binds.Limiter {
-	switch {
-	case c.InterfaceVersion == "5.0":
-		return bindLimit{c.bindBucket(), route}
-	case c.BindRate > 0:
-		return c.bindBucket()
-	}
-	return nil
-}
-
-// bindLimit is the limit of one bind whose SMSC may ask the route to slow down.
-type bindLimit struct {
-	*ratelimit.Bucket
-	route *ratelimit.Fleet
-}
-
-// Congestion implements binds.CongestionLimiter.
-func (l bindLimit) Congestion(state uint8) { l.route.Congestion(state) }
 
 // rateLimits is the limit of the route over all workers.
 func (c *RouteConfig) rateLimits() ratelimit.Limits {
@@ -153,9 +142,11 @@ func (c *RouteConfig) held() int {
 	return inHand
 }
 
-// pool is the binds' part of the configuration.
-func (c *RouteConfig) pool(secure *tls.Config) binds.Config {
+// pool is the binds' part of the configuration. drain is worker.drain_timeout:
+// App ends the drain in time, and is the bound.
+func (c *RouteConfig) pool(secure *tls.Config, drain time.Duration) binds.Config {
 	return binds.Config{
+		DrainTimeout:     drain,
 		Route:            c.Name,
 		Endpoints:        c.Endpoints,
 		TLS:              secure,

@@ -21,7 +21,8 @@ func (a *App) Status() Status {
 		Draining: a.draining.Load(),
 		NATS:     Health{Error: "not connected"},
 		Redis:    Health{Error: "not connected"},
-		Notices:  a.cfg.Notices,
+		Config:   a.force.read(),
+		Notices:  a.force.config().Notices,
 		MemoryMB: memoryMiB(),
 	}
 	p := a.up.Load()
@@ -33,7 +34,7 @@ func (a *App) Status() Status {
 	if at := p.desk.LedgerLost(); !at.IsZero() {
 		s.LedgerLost = &at
 	}
-	for _, r := range p.routes {
+	for _, r := range p.routes.all() {
 		s.Routes = append(s.Routes, r.status(p))
 	}
 	return s
@@ -47,13 +48,13 @@ func health(ok bool, why string) Health {
 }
 
 func (r *route) status(p *parts) RouteStatus {
-	d := r.dispatcher.Snapshot()
-	stats := p.desk.RouteStats(r.cfg.Name)
+	d, cfg := r.dispatcher.Snapshot(), r.config()
+	stats := p.desk.RouteStats(cfg.Name)
 	s := RouteStatus{
-		Name:        r.cfg.Name,
+		Name:        cfg.Name,
 		Limit:       d.Limit,
 		LimitedFor:  make(map[string]float64, len(d.Limited)),
-		RateAllowed: r.cfg.Rate,
+		RateAllowed: cfg.Rate,
 		Lanes:       make(map[sms.Lane]LaneStatus, len(d.Waiting)),
 		Received:    d.Received,
 		Outcomes:    d.Outcomes,
@@ -61,9 +62,11 @@ func (r *route) status(p *parts) RouteStatus {
 		Retries:     d.Retries,
 		DeadLetters: d.DeadLetters,
 		Diverted:    d.Diverted,
-		Receipts:    receiptStatus(stats, p.desk.Matching(r.cfg.Name)),
+		Receipts:    receiptStatus(stats, p.desk.Matching(cfg.Name)),
 		Inbound:     inboundStatus(stats),
 		Traced:      r.tracer.Watched(),
+		Pauses:      p.pauses.of(cfg.Name),
+		Draining:    r.ending.Load(),
 	}
 	if d.Paused != nil {
 		s.Paused = new(PauseStatus(*d.Paused))
@@ -132,9 +135,9 @@ func (m *rateMeter) rate(n uint64) float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	if m.at.IsZero() {
+	if m.at.IsZero() || n < m.n { // what is no more counts no more
 		m.at, m.n = now, n
-		return 0
+		return m.last
 	}
 	if d := now.Sub(m.at); d >= 500*time.Millisecond {
 		m.last = float64(n-m.n) / d.Seconds()

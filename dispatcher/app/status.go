@@ -24,6 +24,7 @@ type Status struct {
 	// LedgerLost is when this worker last saw that Redis had lost what it knew of jobs.
 	LedgerLost *time.Time `json:"ledger_lost,omitempty"`
 
+	Config   ConfigStatus  `json:"config"`    //
 	Notices  []string      `json:"notices"`   // Config.Notices
 	Routes   []RouteStatus `json:"routes"`    // in the order of the configuration
 	MemoryMB float64       `json:"memory_mb"` // obtained from the system, MiB; 0 when not measured
@@ -56,6 +57,8 @@ type RouteStatus struct {
 	Inbound     InboundStatus           `json:"inbound"`             //
 	Traced      bool                    `json:"traced"`              // somebody watches its PDUs
 	Paused      *PauseStatus            `json:"paused,omitempty"`    // while the SMSC refuses the account
+	Pauses      []OperatorPause         `json:"pauses,omitempty"`    // of operators
+	Draining    bool                    `json:"draining,omitempty"`  // removed from the configuration: it ends
 	Diversion   *DiversionStatus        `json:"diversion,omitempty"` // while jobs go by another route
 }
 

@@ -42,7 +42,7 @@ func (a *App) trace(req admin.TraceRequest) (admin.TraceLines, error) {
 		level = slog.LevelWarn
 	}
 	log.Log(context.Background(), level, "trace started", "for", req.For, "max", req.Max, "unmasked", req.Unmasked)
-	return &traceLines{log: log, route: req.Route, rec: rec, decoder: NewDecoder(r.cfg), unmasked: req.Unmasked}, nil
+	return &traceLines{log: log, route: req.Route, rec: rec, decoder: NewDecoder(r.config()), unmasked: req.Unmasked}, nil
 }
 
 // endTrace ends the trace of a route and reports whether there was one.
@@ -54,8 +54,8 @@ func (a *App) endTrace(route string) bool {
 // route returns a route that runs, nil when there is none of the name.
 func (a *App) route(name string) *route {
 	if p := a.up.Load(); p != nil {
-		for _, r := range p.routes {
-			if r.cfg.Name == name {
+		for _, r := range p.routes.all() {
+			if r.config().Name == name {
 				return r
 			}
 		}
