@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"receipts":                      {"dispatcher/failpoint", "dispatcher/sms", "dispatcher/text"},
 	"receipts/redistest":            {},
 	"deploy/examples/consumer":      {"dispatcher/sms"},
+	"deploy/scaling":                {},
 	"dispatcher/app/apptest":        {"dispatcher/app", "dispatcher/sms", "receipts/redistest"},
 	"dispatcher":                    {"dispatcher/failpoint", "dispatcher/sms", "dispatcher/text"},
 	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms"},
