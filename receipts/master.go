@@ -10,11 +10,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// doubtAfterTakeover is how long after a Redis server became master jobs that
-// it knows nothing of, though they were delivered before, are in doubt. A
-// claim that was lost is one of a job in hand: either its worker lived and
-// wrote again, or it died and the job comes back as soon as a worker asks.
-const doubtAfterTakeover = time.Hour
+// doubtAfterTakeover is how long after a Redis server was first met as master
+// jobs that it knows nothing of, though they were delivered before, are in
+// doubt. A claim that was lost is one of a job in hand: either its worker lived
+// and wrote again with the SMSC's answer, or it died and the job comes back
+// first of all to those who met that server, once JetStream has missed the dead one.
+const doubtAfterTakeover = 10 * time.Minute
 
 // masters is since when each Redis server that was met has answered for its
 // keys. Replication is asynchronous: a replica that takes over may lack the
