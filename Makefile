@@ -42,7 +42,7 @@ crash: ## kill a worker with SIGKILL at every step of a job and of a receipt: th
 chaos: ## kill workers, restart NATS, stop Redis under 100,000 jobs; DURATION=60s: at random all the time (needs redis-server)
 	$(GO) run ./bench/chaos -seed $(SEED) $(if $(DURATION),-random -duration $(DURATION)) $(ARGS)
 
-fleet: ## four workers on a NATS cluster and Redis with Sentinel or as a cluster; leaders are killed; ARGS=--rate, --adaptive, --lanes, --partition
+fleet: ## four workers on a NATS cluster and Redis with Sentinel or as a cluster; leaders are killed; ARGS=--rate, --adaptive, --lanes, --cost, --partition
 	$(GO) run ./bench/fleet -seed $(SEED) $(ARGS)
 
 interop: ## against a third-party SMSC, npm's smpp package (needs Node.js)

@@ -22,8 +22,10 @@ const (
 	firstFault   = 10 * time.Second // after the first job was published
 	faultEvery   = 20 * time.Second
 	backAfter    = 10 * time.Second // what was killed comes back
-	// resumeWithin is how soon a route must be back at half its rate.
+	// resumeWithin is how soon a route must be back at half of what it did
+	// before, seen over windows that a busy machine's hiccups do not fill.
 	resumeWithin = 10 * time.Second
+	resumeWindow = 2 * time.Second
 	// killStall is longer than a dead worker's jobs take to come back.
 	killStall = 60 * time.Second
 )

@@ -2,7 +2,7 @@
 // each other, kills what leads, and judges by what the SMSC saw.
 //
 //	go run ./bench/fleet [--variant sentinel|cluster|all] [--seed N] [--duration 100s]
-//	go run ./bench/fleet --rate | --adaptive | --lanes | --partition
+//	go run ./bench/fleet --rate | --adaptive | --lanes | --cost | --partition
 //
 // Without a mode: three NATS servers with streams on all of them, Redis with a
 // replica and three Sentinels or a Redis Cluster of three masters and three
@@ -12,13 +12,14 @@
 // cut; what was killed comes back ten seconds later. The seed decides the jobs
 // and the order. Judged are the promises (package judge), the rate of each route over every window of a
 // second and more, its binds at once, and how soon each route was back at
-// half its rate after each fault.
+// half of what it did before each fault.
 //
 // The other modes:
 //
 //	--rate       1, 2, 4 and 8 workers, producers uneven: how much of the limit is used, and what that asks of Redis
 //	--adaptive   an SMSC that enforces 200/s unannounced, rate 1000 and none configured, 1 and 4 workers
 //	--lanes      publish to submit_sm of high jobs, on an idle route and over a backlog of bulk jobs
+//	--cost       what a message costs the worker, NATS and Redis, by how those are kept
 //	--partition  network namespaces cut one worker from Redis, from NATS, from the SMSC, and heal (needs root)
 //
 // The exit code is 0 when everything held, 1 when something did not, 2 when it
@@ -48,15 +49,15 @@ type options struct {
 	procs    int
 	bin      string
 
-	rate, adaptive, lanes, partition bool
+	rate, adaptive, lanes, partition, cost bool
 }
 
 // Exit codes.
 const (
-	exitHeld = iota
-	exitBroken
-	exitUnknown
-	exitUnable
+	exitHeld    = 0
+	exitBroken  = 1
+	exitUnknown = 2
+	exitUnable  = 3
 )
 
 // errUnable says that this machine cannot run a mode.
@@ -102,12 +103,13 @@ func parse(args []string) (options, error) {
 	fs.BoolVar(&o.rate, "rate", false, "see how much of the limit is used")
 	fs.BoolVar(&o.adaptive, "adaptive", false, "see how an unannounced limit is found")
 	fs.BoolVar(&o.lanes, "lanes", false, "see what high jobs wait for")
+	fs.BoolVar(&o.cost, "cost", false, "see what a message costs")
 	fs.BoolVar(&o.partition, "partition", false, "cut one worker off")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
 	modes := 0
-	for _, on := range []bool{o.rate, o.adaptive, o.lanes, o.partition} {
+	for _, on := range []bool{o.rate, o.adaptive, o.lanes, o.cost, o.partition} {
 		if on {
 			modes++
 		}
@@ -116,7 +118,7 @@ func parse(args []string) (options, error) {
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	case modes > 1:
-		return o, errors.New("--rate, --adaptive, --lanes and --partition are one at a time")
+		return o, errors.New("--rate, --adaptive, --lanes, --cost and --partition are one at a time")
 	case o.variant != sentinel && o.variant != cluster && o.variant != "all":
 		return o, fmt.Errorf("--variant must be sentinel, cluster or all, is %q", o.variant)
 	case modes == 0 && o.duration < 90*time.Second:
@@ -152,6 +154,8 @@ func (o options) run(ctx context.Context) (held bool, err error) {
 		return adaptiveMode(ctx, o, bin)
 	case o.lanes:
 		return lanesMode(ctx, o, bin)
+	case o.cost:
+		return costMode(ctx, o, bin)
 	case o.partition:
 		return partitionMode(ctx, o, bin)
 	}

@@ -72,7 +72,7 @@ func (v *verdicts) resumed(t *tabwriter.Writer, accounts []load.Account, a *judg
 			if i+1 < len(faults) && faults[i+1].at.Before(end) {
 				end = faults[i+1].at
 			}
-			back := judge.Resumed(times, f.at, end, float64(r.Rate)/2)
+			back := judge.Resumed(times, f.at, end, resumeWindow)
 			fmt.Fprintf(t, "\t%s", v.say(back <= resumeWithin, "%.1f s", back.Seconds()))
 		}
 		fmt.Fprintln(t)

@@ -125,20 +125,19 @@ func ExcessOf(times []time.Time, rate float64, burst int) Excess {
 	return worst
 }
 
-// Resumed is how long after a moment the arrivals were back at perSecond for
-// good: the end of the last second, before until, in which there were fewer.
-// Zero says that there was no such second.
-func Resumed(times []time.Time, from, until time.Time, perSecond float64) time.Duration {
-	const step = 100 * time.Millisecond
+// Resumed is how long after a fault the arrivals were back for good: the end of
+// the last window, before until, with fewer than half of what came in as long
+// before the fault on average. Zero says that there was none such.
+func Resumed(times []time.Time, fault, until time.Time, window time.Duration) time.Duration {
+	const (
+		step   = 100 * time.Millisecond
+		before = 10 * time.Second
+	)
+	half := float64(Between(times, fault.Add(-before), fault)) / 2 * window.Seconds() / before.Seconds()
 	var back time.Duration
-	lo, hi := 0, 0
-	for at := from; !at.Add(time.Second).After(until); at = at.Add(step) {
-		for ; lo < len(times) && times[lo].Before(at); lo++ {
-		}
-		for hi = max(hi, lo); hi < len(times) && times[hi].Before(at.Add(time.Second)); hi++ {
-		}
-		if float64(hi-lo) < perSecond {
-			back = at.Add(time.Second).Sub(from)
+	for at := fault; !at.Add(window).After(until); at = at.Add(step) {
+		if float64(Between(times, at, at.Add(window))) < half {
+			back = at.Add(window).Sub(fault)
 		}
 	}
 	return back

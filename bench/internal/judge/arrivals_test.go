@@ -70,19 +70,19 @@ func TestExcessOfKnownArrivals(t *testing.T) {
 	}
 }
 
-func TestResumedIsTheEndOfTheLastSlowSecond(t *testing.T) {
+func TestResumedIsTheEndOfTheLastSlowWindow(t *testing.T) {
 	t.Parallel()
 	var times []time.Time
-	for ms := 0; ms < 20_000; ms += 100 { // ten a second, but for a gap of 3 s
-		if ms < 5000 || ms >= 8000 {
+	for ms := 0; ms < 40_000; ms += 100 { // ten a second, but for a gap of 3 s
+		if ms < 15_000 || ms >= 18_000 {
 			times = append(times, at(ms)...)
 		}
 	}
-	from, until := at(4000)[0], at(20_000)[0]
-	if got := Resumed(times, from, until, 5); got < 3900*time.Millisecond || got > 4600*time.Millisecond {
+	until := at(40_000)[0]
+	if got := Resumed(times, at(14_000)[0], until, time.Second); got < 3900*time.Millisecond || got > 4600*time.Millisecond {
 		t.Errorf("resumed after %s, want about 4 s", got)
 	}
-	if got := Resumed(times, at(9000)[0], until, 5); got != 0 {
+	if got := Resumed(times, at(29_000)[0], until, time.Second); got != 0 {
 		t.Errorf("resumed after %s though it never stopped", got)
 	}
 }
