@@ -2,13 +2,9 @@ package main
 
 import (
 	"fmt"
-	"iter"
 	"math/rand/v2"
 	"syscall"
 	"time"
-
-	"github.com/shortwire-sms/shortwire/bench/internal/judge"
-	"github.com/shortwire-sms/shortwire/bench/internal/load"
 )
 
 // plan is what the seed decides. Moments are shares of the jobs published.
@@ -61,32 +57,4 @@ func signalName(s syscall.Signal) string {
 		return "SIGKILL"
 	}
 	return "SIGTERM"
-}
-
-// refusedNumber is one that the simulator refuses with ESME_RINVDSTADR, told by its ending.
-const refusedNumber = "447700900404"
-
-// orders are the jobs of a plan, as they are published and as they are judged:
-// one in ten in three parts, one in five at_most_once, one in a hundred to a
-// number that the SMSC refuses.
-func (p plan) orders(n int) iter.Seq2[load.Job, judge.Job] {
-	return func(yield func(load.Job, judge.Job) bool) {
-		rng := rand.New(rand.NewPCG(p.seed, 2))
-		for i := range n {
-			job, expect := load.Single("c", i), judge.Job{Parts: 1}
-			if rng.IntN(10) == 0 {
-				job, expect.Parts = load.Multipart("c", i, 3), 3
-			}
-			if rng.IntN(5) == 0 {
-				job.Delivery, expect.AtMostOnce = "at_most_once", true
-			}
-			if rng.IntN(100) == 0 {
-				job.To, expect.Refused = refusedNumber, true
-			}
-			expect.ID = job.ID
-			if !yield(job, expect) {
-				return
-			}
-		}
-	}
 }

@@ -4,19 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shortwire-sms/shortwire/bench/internal/judge"
 	"github.com/shortwire-sms/shortwire/bench/internal/load"
 	"github.com/shortwire-sms/shortwire/bench/internal/rig"
+	"github.com/shortwire-sms/shortwire/bench/internal/trial"
 )
 
 const (
@@ -37,25 +36,22 @@ type scene struct {
 	nats    *rig.Server
 	redis   *rig.Server
 	smsc    *rig.SMSC
-	relay   *rig.Relay // between workers and smsc; nil without --random
-	record  string
+	relay   *rig.Relay  // between workers and smsc; nil without --random
 	workers []*rig.Proc // alive; owned by the goroutine of the faults until it is joined
 	started int         // workers so far
 	emptied []time.Time // when Redis was back empty; owned likewise
-	js      jetstream.JetStream
 
 	published atomic.Int64
-	judge     *judge.Judge
-	next      uint64 // sequence of the results stream to read on from
+	trial     trial.Trial
 }
 
 // play runs the scenario and judges it.
 func (s *scene) play(ctx context.Context) (*judge.Verdict, error) {
 	var expect []judge.Job
-	for _, e := range s.plan.orders(s.o.jobs) {
+	for _, e := range trial.Orders(s.plan.seed, "c", s.o.jobs) {
 		expect = append(expect, e)
 	}
-	s.judge, s.next = judge.New(expect), 1
+	s.trial.Expect(expect)
 	if err := s.start(ctx); err != nil {
 		return nil, err
 	}
@@ -67,7 +63,8 @@ func (s *scene) play(ctx context.Context) (*judge.Verdict, error) {
 		return nil, err
 	}
 	defer nc.Close()
-	s.js = js
+	s.trial.JS, s.trial.SMSC, s.trial.Progress = js, s.smsc, progress
+	s.trial.Streams = []string{load.Jobs, load.Retries}
 
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.publish(gctx) })
@@ -80,13 +77,20 @@ func (s *scene) play(ctx context.Context) (*judge.Verdict, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	if err := s.settle(ctx); err != nil {
+	settled, err := s.trial.Settle(ctx, s.o.stall, s.alive)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.end(ctx); err != nil {
+	if !settled {
+		for _, w := range s.workers {
+			progress("%s", w.Tail(10))
+		}
+	}
+	if err := s.trial.End(ctx, s.workers); err != nil {
 		return nil, err
 	}
-	return s.verdict(ctx)
+	s.trial.Judge().Forgetful(mayBeParked, s.emptied...)
+	return s.trial.Verdict(ctx)
 }
 
 // start begins all processes.
@@ -97,9 +101,9 @@ func (s *scene) start(ctx context.Context) (err error) {
 	if s.redis, err = s.rig.StartRedis(ctx, s.bin.Redis, rig.LogWrites); err != nil {
 		return err
 	}
-	s.record = filepath.Join(s.rig.Dir(), "smsc.jsonl")
+	s.trial.Record = filepath.Join(s.rig.Dir(), "smsc.jsonl")
 	// Latency keeps a few hundred messages on the wire, so that faults meet some.
-	s.smsc, err = s.rig.StartSMSC(ctx, s.bin.SMSCSim, "--record", s.record, "--magic", "--receipts", "DELIVRD=100", "--receipt-via", "any",
+	s.smsc, err = s.rig.StartSMSC(ctx, s.bin.SMSCSim, "--record", s.trial.Record, "--magic", "--receipts", "DELIVRD=100", "--receipt-via", "any",
 		"--receipt-delay", "200ms", "--latency", "20ms", "--seed", strconv.FormatUint(s.o.seed, 10))
 	if err != nil {
 		return err
@@ -157,14 +161,14 @@ func (s *scene) worker() (*rig.Proc, error) {
 
 func (s *scene) publish(ctx context.Context) error {
 	jobs := func(yield func(load.Job) bool) {
-		for j := range s.plan.orders(s.o.jobs) {
+		for j := range trial.Orders(s.plan.seed, "c", s.o.jobs) {
 			if !yield(j) {
 				return
 			}
 		}
 	}
 	told := time.Now()
-	return load.Publish(ctx, s.js, jobs, float64(s.o.jobs)/s.o.duration.Seconds(), func(n int) {
+	return load.Publish(ctx, s.trial.JS, jobs, float64(s.o.jobs)/s.o.duration.Seconds(), func(n int) {
 		s.published.Store(int64(n))
 		if time.Since(told) > 2*time.Second {
 			told = time.Now()
@@ -252,117 +256,14 @@ func (s *scene) stopRedis(ctx context.Context) error {
 	return err
 }
 
-// settle waits until every job has an outcome, every accepted message its
-// receipt and nothing waits in a stream, or until nothing has come for the
-// stall time: the verdict tells then what is missing.
-func (s *scene) settle(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	var before state
-	moved := time.Now()
-	for {
-		now, err := s.look(ctx)
-		if err != nil {
-			return err
-		}
-		if now.done(s.o.jobs) {
-			return nil
-		}
-		if now != before {
-			before, moved = now, time.Now()
-		}
-		progress("%s", now)
-		if time.Since(moved) > s.o.stall {
-			progress("nothing has come for %s", s.o.stall)
-			for _, w := range s.workers {
-				progress("%s", w.Tail(10))
-			}
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
-}
-
-// state is how far everything is.
-type state struct {
-	judge.Progress
-	accepted int64  // by the SMSC
-	owed     int64  // receipts that the SMSC still keeps
-	waiting  uint64 // jobs in their stream and retries in theirs
-}
-
-func (s *scene) look(ctx context.Context) (st state, err error) {
+// alive fails when a worker ended by itself.
+func (s *scene) alive() error {
 	for _, w := range s.workers {
 		select {
 		case <-w.Done():
-			return st, fmt.Errorf("%s ended by itself\n%s", w.Name(), w.Tail(30))
+			return fmt.Errorf("%s ended by itself\n%s", w.Name(), w.Tail(30))
 		default:
 		}
 	}
-	for _, stream := range []string{load.Jobs, load.Retries} {
-		n, err := load.Waiting(ctx, s.js, stream)
-		if err != nil {
-			return st, err
-		}
-		st.waiting += n
-	}
-	stats, err := s.smsc.Stats(ctx)
-	if err != nil {
-		return st, err
-	}
-	st.accepted = stats.Accepted
-	st.owed = stats.Receipts.Due - stats.Receipts.Acked - stats.Receipts.Refused
-	if s.next, err = load.ReadResults(ctx, s.js, s.next, s.judge.Result); err != nil {
-		return st, err
-	}
-	st.Progress = s.judge.Progress()
-	return st, nil
-}
-
-func (st state) done(jobs int) bool {
-	return st.Outcomes >= jobs && int64(st.Receipts) >= st.accepted && st.owed == 0 && st.waiting == 0
-}
-
-// String tells the state.
-func (st state) String() string {
-	return fmt.Sprintf("%d outcomes, %d of %d receipts, %d at the SMSC, %d waiting in streams",
-		st.Outcomes, st.Receipts, st.accepted, st.owed, st.waiting)
-}
-
-// end stops the workers in order, and the simulator so that its record is whole.
-func (s *scene) end(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 40*time.Second, errors.New("not within 40 s"))
-	defer cancel()
-	for _, w := range s.workers {
-		code, err := w.Terminate(ctx)
-		if err != nil {
-			return fmt.Errorf("%w\n%s", err, w.Tail(30))
-		}
-		if code != 0 {
-			return fmt.Errorf("%s ended with code %d after SIGTERM\n%s", w.Name(), code, w.Tail(30))
-		}
-	}
-	_, err := s.smsc.Terminate(ctx)
-	return err
-}
-
-// verdict reads what is left of both records and judges.
-func (s *scene) verdict(ctx context.Context) (*judge.Verdict, error) {
-	if _, err := load.ReadResults(ctx, s.js, s.next, s.judge.Result); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(s.record)
-	if err != nil {
-		return nil, fmt.Errorf("open the simulator's record: %w", err)
-	}
-	defer f.Close()
-	s.judge.Forgetful(mayBeParked, s.emptied...)
-	if err := s.judge.ReadRecord(f); err != nil {
-		return nil, err
-	}
-	return s.judge.Verdict(), nil
+	return nil
 }
