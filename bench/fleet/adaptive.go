@@ -23,7 +23,7 @@ const (
 
 // adaptiveMode works off a backlog against an SMSC that enforces a limit which
 // nobody configured.
-func adaptiveMode(ctx context.Context, o options, bin *rig.Binaries) (bool, error) {
+func adaptiveMode(ctx context.Context, bin *rig.Binaries) (bool, error) {
 	var out verdicts
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "workers\tconfigured rate\tfirst %s: throttled\taccepted per second\tthen: throttled\taccepted per second\n", foundWithin)

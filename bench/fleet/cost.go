@@ -23,7 +23,7 @@ const costJobs = 40_000
 // costMode drains a backlog with one worker on each way to keep NATS and Redis,
 // and tells what a message of one part with its receipt costs each of them:
 // the figures that deploy/scaling begins with.
-func costMode(ctx context.Context, o options, bin *rig.Binaries) (bool, error) {
+func costMode(ctx context.Context, bin *rig.Binaries) (bool, error) {
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "kept by\tmessages/s\tµs of CPU: worker\tNATS\tRedis\toctets in NATS: job\tresults\tin Redis: ledger\tmessage id\tall\t\n")
 	for _, set := range []setting{{redis: alone, nats: 1}, {redis: sentinel, nats: 3}, {redis: cluster, nats: 3}} {

@@ -149,13 +149,13 @@ func (o options) run(ctx context.Context) (held bool, err error) {
 	}
 	switch {
 	case o.rate:
-		return rateMode(ctx, o, bin)
+		return rateMode(ctx, bin)
 	case o.adaptive:
-		return adaptiveMode(ctx, o, bin)
+		return adaptiveMode(ctx, bin)
 	case o.lanes:
 		return lanesMode(ctx, o, bin)
 	case o.cost:
-		return costMode(ctx, o, bin)
+		return costMode(ctx, bin)
 	case o.partition:
 		return partitionMode(ctx, o, bin)
 	}

@@ -27,36 +27,40 @@ const (
 )
 
 // rateMode lets fleets of several sizes work off a backlog under one limit.
-// Every second worker has so small a window that it alone could not use its
-// equal share: what it leaves is for the others.
-func rateMode(ctx context.Context, o options, bin *rig.Binaries) (bool, error) {
+// With uneven workers every second one has a window of one message, which cannot
+// use its equal share: what it leaves is for the others.
+func rateMode(ctx context.Context, bin *rig.Binaries) (bool, error) {
 	var out verdicts
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "workers\tsubmit_sm per second\tof the limit\tworst window, against rate × T + burst\tscripts per worker and second\n")
-	for _, n := range []int{1, 2, 4, 8} {
+	fmt.Fprintf(t, "workers\t\tsubmit_sm per second\tof the limit\tworst window, against rate × T + burst\tscripts per worker and second\n")
+	for _, c := range []struct {
+		workers int
+		uneven  bool
+	}{{1, false}, {2, false}, {2, true}, {4, false}, {4, true}, {8, false}, {8, true}} {
+		n := c.workers
 		set := setting{
 			redis: alone, nats: 1, latency: 20 * time.Millisecond,
 			accounts: []load.Account{{Name: "alpha", Binds: 1, Window: 50, Rate: rateLimit, Burst: rateBurst, ParkingTime: 10 * time.Second}},
 			configure: func(id string, w *load.Worker) []string {
-				if i, _ := strconv.Atoi(strings.TrimPrefix(id, "worker-")); i%2 == 0 {
+				if i, _ := strconv.Atoi(strings.TrimPrefix(id, "worker-")); c.uneven && i%2 == 0 {
 					w.Routes[0].Window = 1
 				}
 				return nil
 			},
 		}
-		_, err := with(ctx, bin, set, func(s *stage) (bool, error) { return s.rateOf(ctx, n, &out, t) })
+		_, err := with(ctx, bin, set, func(s *stage) (bool, error) { return s.rateOf(ctx, n, c.uneven, &out, t) })
 		if err != nil {
 			return false, fmt.Errorf("%d workers: %w", n, err)
 		}
 	}
-	fmt.Printf("\n== rate %d/s + %d over the fleet, every second worker with a window of 1; seed %d\n", rateLimit, rateBurst, o.seed)
+	fmt.Printf("\n== rate %d/s + %d over the fleet, working off a backlog\n", rateLimit, rateBurst)
 	if err := t.Flush(); err != nil {
 		return false, err
 	}
 	return out.conclude(), nil
 }
 
-func (s *stage) rateOf(ctx context.Context, n int, out *verdicts, t *tabwriter.Writer) (bool, error) {
+func (s *stage) rateOf(ctx context.Context, n int, uneven bool, out *verdicts, t *tabwriter.Writer) (bool, error) {
 	if err := s.backlog(ctx, "alpha", "normal", "r", int(rateLimit*(rateFor+2*rateSettles).Seconds())); err != nil {
 		return false, err
 	}
@@ -92,9 +96,13 @@ func (s *stage) rateOf(ctx context.Context, n int, out *verdicts, t *tabwriter.W
 	e := judge.ExcessOf(times, rateLimit, rateBurst)
 	calls := float64(after-before) / seconds / float64(n)
 	ok := len(out.broken)
-	fmt.Fprintf(t, "%d\t%.1f\t%s\t%s\t%s\n", n, used, out.say(used >= leastUsed*rateLimit, "%.1f %%", 100*used/rateLimit),
+	how := "even"
+	if uneven {
+		how = "uneven"
+	}
+	fmt.Fprintf(t, "%d\t%s\t%.1f\t%s\t%s\t%s\n", n, how, used, out.say(used >= leastUsed*rateLimit, "%.1f %%", 100*used/rateLimit),
 		out.say(e.Over <= 0, "%+.1f in %s", e.Over, e.Window.Round(time.Millisecond)), out.say(calls <= mostCalls, "%.1f", calls))
-	progress("%d workers: %.1f/s", n, used)
+	progress("%d workers, %s: %.1f/s, %+.1f over, %.1f scripts", n, how, used, e.Over, calls)
 	return len(out.broken) == ok, nil
 }
 
