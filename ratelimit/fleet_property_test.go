@@ -28,7 +28,8 @@ type world struct {
 	away    bool // Redis
 	trip    time.Duration
 	late    time.Duration // the longest from a token to the SMSC
-	smsc    func(w *simulated, n int)
+	smsc    func(s *simulated, n int)
+	each    func() // step
 }
 
 // simulated is one worker.
@@ -40,6 +41,7 @@ type simulated struct {
 	parts   int
 	skew    time.Duration // of its clock: any
 	dead    bool
+	full    bool // its window
 	sent    int
 
 	turn    time.Duration // when it tries to take again
@@ -67,6 +69,9 @@ func (s *simulated) at(w *world) time.Time { return w.start.Add(w.now + s.skew) 
 // run moves the clock.
 func (w *world) run(d time.Duration) {
 	for end := w.now + d; w.now < end; w.now += step {
+		if w.each != nil {
+			w.each()
+		}
 		for _, s := range w.workers {
 			if !s.dead {
 				s.step(w)
@@ -87,7 +92,7 @@ func (s *simulated) step(w *world) {
 		}
 		s.turn = 0
 	}
-	for w.now >= s.turn && s.waiting >= s.parts {
+	for w.now >= s.turn && s.waiting >= s.parts && !s.full {
 		wait := s.tenant.take(now, s.parts)
 		if wait > 0 {
 			s.turn = w.now + wait

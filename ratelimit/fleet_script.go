@@ -12,14 +12,14 @@ import "github.com/redis/go-redis/v9"
 // below); messages accepted, in how many µs, throttled, the highest
 // congestion_state (-1 for none), the cut that these reports are of; how long a token must be
 // good for when it is granted (µs); how long
-// to keep the hash (s); and in tests the time (µs).
+// to keep the hash (s); when the worker believes that it is (µs, 0 for no idea); and in tests the time (µs).
 //
 // The place of the next token on the timeline is tat. Where it is before now, so
 // many tokens are there, up to the capacity; where it is after now, so many are
 // lent. A worker is lent its share: a period's worth, divided by the workers
 // that got too little in the last 120 ms or still hold some of it, or what there is up to the
 // horizon when it is alone. So the line is about a horizon long, and never more
-// than 40 % longer, but for one token of each worker, up to eight and a second. An unknown route is as if all were lent. A standstill is asked for by a worker that comes back after Redis
+// than a quarter longer, but for one token of each worker, up to eight and a second. An unknown route is as if all were lent. A standstill is asked for by a worker that comes back after Redis
 // was away: nothing that came together meanwhile is given out, and with a time above 0
 // nothing at all until it is over, since others may still take what they are
 // allowed without Redis.
@@ -36,21 +36,23 @@ local worker = ARGV[1]
 local conf, rate, cap, floor = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local least, need, extra = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local horizon, period, still = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local grace, now = tonumber(ARGV[17]), tonumber(ARGV[19])
+local grace, sent, now = tonumber(ARGV[17]), tonumber(ARGV[19]), tonumber(ARGV[20])
 if not now then
   local t = redis.call('TIME')
   now = t[1] * 1000000 + t[2]
 end
 local S = 1000000
+-- Redis stood still with the call before it, or the worker did.
+if still < 0 and sent > 0 and now - sent > 50000 then still = 0 end
 
-local v = redis.call('HMGET', key, 'tat', 'still', 'short', 'rate', 'top', 'grown', 'cut', 'cuts', 'noise', 'pause', 'until', 'began', 'first', 'taken', 'refused', 'why')
+local v = redis.call('HMGET', key, 'tat', 'still', 'short', 'rate', 'top', 'grown', 'cut', 'cuts', 'noise', 'pause', 'until', 'began', 'first', 'taken', 'refused', 'why', 'was', 'best')
 local function num(i) return tonumber(v[i]) or 0 end
 local tat, stood, short = tonumber(v[1]), num(2), num(3)
 local e, top, grown, cut, cuts, noise = num(4), num(5), num(6), num(7), num(8), num(9)
 local pause, untl, began, first, taken, refused = num(10), num(11), num(12), num(13), num(14), num(15)
-local why = v[16] or ''
+local why, was, best = v[16] or '', num(17), num(18)
 if untl > now + 40 * S then untl = now end
-if grown > now then grown = now end
+if grown > now + 40 * S then grown = now end
 if first > now or began > now then began, first, taken, refused = 0, 0, 0, 0 end
 
 local granted, start, wait = 0, 0, 0
@@ -66,7 +68,7 @@ if r > 0 then
   if conf == 0 or r < rate then cap = math.max(cap * r / math.max(rate, 1), 1 + r / 50) end
   cap = math.max(cap, least)
   -- What may be lent at most, whoever asks.
-  local most = math.max(1.4 * horizon, (cap + math.min(7, r)) / r * S)
+  local most = math.max(1.25 * horizon, (cap + math.min(7, r)) / r * S)
   if not tat or tat > now + 2 * most + 2 * S then tat = now + most end
   if still >= 0 then
     tat = math.max(tat, now)
@@ -83,7 +85,7 @@ if r > 0 then
   end
   local lent = (tat - now) * r / S
   local room = math.max(r * horizon / S, least) - lent
-  local more = math.max(r * horizon * 1.4 / S, least + math.min(asking - 1, 7, r)) - lent
+  local more = math.max(r * horizon * 1.25 / S, least + math.min(asking - 1, 7, r)) - lent
   if need > 0 then
     local share = asking > 1 and math.max(least, math.ceil(r * period / S / asking)) or room
     granted = math.floor(math.min(need, math.max(share, least), more) + 0.0001)
@@ -101,7 +103,7 @@ if r > 0 then
 end
 
 redis.call('HSET', key, 'tat', us(tat or now), 'still', us(stood), 'short', us(short), 'rate', real(e), 'top', real(top), 'grown', us(grown), 'cut', us(cut), 'cuts', us(cuts), 'noise', real(noise),
-  'pause', us(pause), 'until', us(untl), 'began', us(began), 'first', us(first), 'taken', real(taken), 'refused', real(refused), 'why', why)
+  'pause', us(pause), 'until', us(untl), 'began', us(began), 'first', us(first), 'taken', real(taken), 'refused', real(refused), 'why', why, 'was', real(was), 'best', real(best))
 redis.call('EXPIRE', key, ARGV[18])
 return {us(now), us(granted), us(start), real(r), real(cap), us(wait), real(e), (observing or r > 0) and '1' or '0', why, us(cut), us(redis.call('ZCARD', members))}`)
 
@@ -111,27 +113,33 @@ return {us(now), us(granted), us(start), real(r), real(cap), us(wait), real(e), 
 // throttled the rate is cut to 95 % of what the SMSC accepted meanwhile, which is
 // top: right at once, however far the configured rate is off. From there it
 // grows by 5 % of top a second up to nine tenths of it, by 1 % up to a little
-// above, where the limit is met again if it still stands, and beyond that by 10 % a second
-// of its own, until it is the configured one or, where none is, twice the top.
+// above, where the limit is met again if it still stands, and beyond that by 7 % a second
+// of its own, until it is the configured one or, where none is, five times the top.
+// The first cut of all is made of little knowledge: after it the rate grows by
+// half a second until it is cut again.
 // Where nothing got through there is a pause of 1 s, doubled up to 30 s, and
 // half the rate.
 //
 // Too much is a tenth and at least ten messages; while a cut is in force a fiftieth and
 // two. An SMSC may throttle for reasons that a slower rate does not change, a
-// recipient's full queue: when five cuts in a row changed nothing that share is
-// taken for noise. Reports of what was sent before a cut were made for it.
+// recipient's full queue: where cuts by a third left the better part of that share it is
+// taken for noise, which is forgotten over minutes, and the cuts for futile. Reports of what was sent before a cut, or with
+// what was lent before it, were made for it.
 const adaptLua = `
 local observing = false
 local reported = tonumber(ARGV[12]) + tonumber(ARGV[14])
 if math.abs(tonumber(ARGV[16]) - cut) < 1 and reported > 0 then
   local over = math.min(math.max(tonumber(ARGV[13]), 1000), S)
-  local accepted = tonumber(ARGV[12])
+  local accepted, throttled = tonumber(ARGV[12]), tonumber(ARGV[14])
   if began == 0 or now - began > 6 * S then
     first, began, taken, refused = now, now - over, 0, 0
     if conf == 0 and e == 0 then began = now - S end
   end
-  if conf == 0 and e == 0 then accepted = accepted * S / over end
-  taken, refused = taken + accepted, refused + tonumber(ARGV[14])
+  if conf == 0 and e == 0 then
+    over = math.max(over, S / 4)
+    accepted, throttled = accepted * S / over, throttled * S / over
+  end
+  taken, refused = taken + accepted, refused + throttled
 end
 
 local function cutTo(rate, base, reason)
@@ -144,6 +152,7 @@ end
 local elapsed, all = now - began, taken + refused
 if began > 0 and all > 0 then
   local share, accepted = refused / all, taken * S / elapsed
+  local usual = 1.5 * noise + 2 * math.sqrt(noise / all)
   if e > 0 then
     if (elapsed >= S / 2 and (all >= 20 or taken == 0 and refused >= 2)) or elapsed >= 4 * S then
       if taken == 0 and refused >= 2 then
@@ -151,21 +160,23 @@ if began > 0 and all > 0 then
         untl = now + pause
         cutTo(e / 2, top, 'throttled')
         grown = untl
-      elseif refused >= 2 and share > 0.02 + 1.5 * noise then
-        pause, cuts = 0, cuts + 1
-        if cuts > 5 and share < 0.5 then
-          noise, cuts = math.max(noise, share), 0
+      elseif refused >= 2 and share > 0.02 + usual then
+        pause = 0
+        if cuts > 0 and accepted < 0.7 * best and share > 0.4 * was and share < 0.5 then
+          noise, cuts, top = math.max(noise, share), 0, math.max(best, top)
           fresh()
         else
-          accepted = math.max(accepted, 0.8 * e * (1 - share))
+          if cuts < 1 then best, was = accepted, share end
+          cuts = math.max(cuts, 0) + 1
+          accepted = math.max(accepted, math.min(1.1 * accepted, 0.95 * e * (1 - share)))
           cutTo(math.min(0.95 * accepted, 0.98 * e), accepted, 'throttled')
         end
       else
-        pause, cuts, noise = 0, 0, noise * 0.98
+        pause, cuts, noise = 0, math.min(cuts, 0), noise * 0.998
         fresh()
       end
     end
-  elseif refused >= 10 and share > 0.1 + 1.5 * noise then
+  elseif refused >= 10 and share > 0.1 + usual then
     if now - first >= S / 4 then
       if taken == 0 then
         pause, untl = S, now + S
@@ -174,12 +185,13 @@ if began > 0 and all > 0 then
         grown = untl
       else
         cutTo(0.95 * accepted, accepted, 'throttled')
+        cuts = -1
       end
     else
       observing, wait = true, S / 4 - (now - first)
     end
   elseif now - first >= S then
-    noise = noise * 0.98
+    noise = noise * 0.998
     fresh()
   end
 end
@@ -191,20 +203,22 @@ if congestion >= 90 and now - cut >= S then
   if e > 0 then base = math.max(base, 0.8 * e) end
   if base > 0 then cutTo(base * (congestion >= 100 and 0.5 or 0.8), base, 'congestion') end
 elseif congestion >= 80 then
-  grown = now
+  grown = math.max(grown, now + S)
 end
 
 if e > 0 and now > grown then
   local s = math.min((now - grown) / S, 30)
   grown = now
-  if e < 0.9 * top then
+  if cuts < 0 then
+    e = e * 1.5 ^ s
+  elseif e < 0.9 * top then
     e = math.min(e + 0.05 * top * s, 0.9 * top + 0.01 * top * s)
   elseif e < 1.05 * top then
     e = e + 0.01 * top * s
   else
-    e = e * 1.1 ^ s
+    e = e * 1.07 ^ s
   end
-  if conf > 0 and e >= rate or conf == 0 and e >= 2 * top then
+  if conf > 0 and e >= rate or conf == 0 and e >= (cuts < 0 and 100 or 5) * top then
     e, why, cuts = 0, '', 0
   end
 end

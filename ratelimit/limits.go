@@ -20,8 +20,8 @@ type Limits struct {
 
 // How leases are dealt out.
 const (
-	period  = 50 * time.Millisecond // between two calls of a worker that is never satisfied
-	lead    = 14 * time.Millisecond // and the round trip: how long before a lease ends the next is asked for
+	period  = 46 * time.Millisecond // between two calls of a worker that is never satisfied
+	lead    = 32 * time.Millisecond // and the round trip: how long before a lease ends the next is asked for
 	horizon = period + lead         // and the round trip: what is lent ahead of time
 
 	callsPerSecond = 23 // of a worker on average
@@ -44,12 +44,12 @@ const (
 //	rate = (1-δ) × Rate,  capacity - 1 + rate × x ≤ Burst - 1 + δ × Rate.
 //
 // The right side is the slack. A burst of 20 ms' worth and more is slack enough,
-// then δ is 0.003; less makes δ grow to 0.02. Of the slack 60 % are kept for x, but no more
+// then δ is 0.003; less makes δ grow to 0.02. Of the slack half is kept for x, but no more
 // than 80 ms, which is more than is lent ahead: then the limit holds though Redis stops
 // in the middle and everything that waits for a claim goes out at once. Rate
-// 500 and burst 50: δ 0.003, capacity 21.6, x 60 ms. Rate 500 and burst 1: δ 0.02, capacity 5,
-// x 12 ms; a token that is not spent within 8 ms is lost. Rate 10 and burst 1:
-// capacity 1.08, and the same 8 ms.
+// 500 and burst 50: δ 0.003, capacity 26.2, x 51 ms. Rate 500 and burst 1: δ 0.02, capacity 6,
+// x 10 ms; a token that is not spent within 10 ms is lost. Rate 10 and burst 1:
+// capacity 1.1, and the same 10 ms.
 type terms struct {
 	rate     float64 // tokens per second; 0 means unlimited
 	capacity float64 // tokens, at least 1
@@ -59,7 +59,7 @@ const (
 	leastMargin = 0.003
 	mostMargin  = 0.02
 	enoughSlack = 0.020 // seconds
-	keptOfSlack = 0.6
+	keptOfSlack = 0.5
 	mostKept    = 0.080 // seconds
 )
 

@@ -184,3 +184,11 @@ func (c *redisClock) observe(sent, got time.Time, redis time.Duration) time.Time
 	}
 	return c.epoch.Add(redis - c.lo - (c.hi-c.lo)/2)
 }
+
+// read is Redis's Unix time at a moment, 0 before the first answer.
+func (c *redisClock) read(at time.Time) time.Duration {
+	if c.epoch.IsZero() {
+		return 0
+	}
+	return at.Sub(c.epoch) + c.lo + (c.hi-c.lo)/2
+}

@@ -19,6 +19,7 @@ type tenant struct {
 	budget *rate.Limiter // of calls
 
 	limited bool // nothing may be taken without a lease
+	alarmed bool // it has become so since the last call
 	hungry  bool // a take found too little since the last call
 	least   int  // what it was after
 	taken   int  // tokens since the last call
@@ -38,7 +39,7 @@ type tenant struct {
 
 	report report
 	known  answer    // the last
-	since  time.Time // when it heard of the last cut
+	since  time.Time // what was sent before has nothing to do with the present rate
 }
 
 // report is what a worker tells the others about the SMSC.
@@ -60,6 +61,7 @@ type request struct {
 	over               time.Duration
 	cut                string
 	sent               time.Time
+	redis              time.Duration // Redis's Unix time then, 0 when unknown
 }
 
 // answer is what fleetScript said.
@@ -82,6 +84,7 @@ const (
 	leastBackoff = 100 * time.Millisecond
 	mostBackoff  = 400 * time.Millisecond
 	// standstill is longer than a worker needs to notice that Redis is back.
+	settling   = 2 * horizon // after a cut: what was lent before it is spent
 	standstill = mostBackoff + silence
 	reporting  = 200 * time.Millisecond // between reports that no lease is asked with
 	sustained  = 4 * period             // between calls: so much use is expected to go on
@@ -197,7 +200,7 @@ func (t *tenant) ask(now time.Time, waiting int) request {
 	} else {
 		t.reach = 2*t.reach + 8
 	}
-	r := request{least: max(t.least, 1), still: -1, horizon: horizon + t.trip(), grace: t.trip() + t.terms.grace(), cut: t.known.cut, sent: now}
+	r := request{least: max(t.least, 1), still: -1, horizon: horizon + t.trip(), grace: t.trip() + t.terms.grace(), cut: t.known.cut, sent: now, redis: t.clock.read(now)}
 	if t.limited {
 		switch {
 		case t.hungry:
@@ -220,7 +223,7 @@ func (t *tenant) ask(now time.Time, waiting int) request {
 	r.report, r.over = t.report.lately(now)
 	t.report = report{congestion: -1, begun: now}
 	t.before, t.asked, t.pending = t.asked, now, now
-	t.hungry, t.taken = false, 0
+	t.hungry, t.alarmed, t.taken = false, false, 0
 	return r
 }
 
@@ -231,10 +234,13 @@ func (t *tenant) answered(got time.Time, r request, a answer) (changed bool) {
 	t.away, t.alone, t.pending, t.backoff = false, false, time.Time{}, 0
 	at := t.clock.observe(r.sent, got, a.at)
 	if a.cut != t.known.cut && a.cut != "" {
-		t.since = got
-		t.report = report{congestion: -1, begun: got}
+		t.since = got.Add(settling)
+		t.report = report{congestion: -1, begun: t.since}
 	}
 	t.known = a
+	if !a.limited && t.alarmed { // Redis does not know that yet
+		return false
+	}
 	t.limited = a.limited
 	if !t.limited {
 		t.purse.empty()
@@ -273,7 +279,8 @@ func (t *tenant) failed(now time.Time, r request) {
 }
 
 // throttled hears that a message was throttled that was written at sent. What
-// was written before the last cut has had its consequence. It reports whether
+// was written before the last cut, or with what was lent before it, has had its
+// consequence. It reports whether
 // the worker has to ask for leases from now on.
 func (t *tenant) throttled(sent time.Time) (alarmed bool) {
 	if !sent.After(t.since) {
@@ -284,7 +291,7 @@ func (t *tenant) throttled(sent time.Time) (alarmed bool) {
 	if t.limited || r.throttled < alarming || 10*r.throttled <= r.accepted {
 		return false
 	}
-	t.limited, t.hungry, t.least = true, true, 1 // until the fleet has decided
+	t.limited, t.alarmed, t.hungry, t.least = true, true, true, 1 // until the fleet has decided
 	return true
 }
 

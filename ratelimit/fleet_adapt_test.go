@@ -1,0 +1,177 @@
+package ratelimit
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// carrier is an SMSC that enforces a limit of its own and answers after a while.
+type carrier struct {
+	limit   *rate.Limiter
+	latency time.Duration
+	answers []carried
+	took    int
+	refused int
+}
+
+type carried struct {
+	by        *simulated
+	at        time.Duration
+	sent      time.Time
+	throttled bool
+}
+
+// takes has the workers send to the carrier, with no more than window unanswered each.
+func (w *world) takes(c *carrier, window int) {
+	open := make(map[*simulated]int)
+	w.smsc = func(s *simulated, n int) {
+		for range n {
+			throttled := c.limit != nil && !c.limit.AllowN(w.start.Add(w.now), 1)
+			if throttled {
+				c.refused++
+			} else {
+				c.took++
+			}
+			open[s]++
+			s.full = open[s] >= window
+			c.answers = append(c.answers, carried{s, w.now + c.latency, s.at(w), throttled})
+		}
+	}
+	w.each = func() {
+		for len(c.answers) > 0 && c.answers[0].at <= w.now {
+			a := c.answers[0]
+			c.answers = c.answers[1:]
+			open[a.by]--
+			t := a.by.tenant
+			switch {
+			case !a.throttled:
+				if a.sent.After(t.since) {
+					t.report.accepted++
+				}
+			default:
+				t.throttled(a.sent)
+				a.by.waiting++
+			}
+		}
+		for _, s := range w.workers {
+			if !s.tenant.limited && s.at(w).Sub(s.tenant.report.begun) >= rolling {
+				s.tenant.report.roll(s.at(w))
+			}
+			s.full = open[s] >= window
+		}
+	}
+}
+
+func TestAnUnannouncedLimitIsFoundAndKept(t *testing.T) {
+	client := testRedis(t)
+	for _, configured := range []float64{1000, 0} {
+		for _, n := range []int{1, 4} {
+			for _, latency := range []time.Duration{5 * time.Millisecond, 500 * time.Millisecond} {
+				l := Limits{Rate: configured}.withDefaults()
+				w := newWorld(t, client, 5, l)
+				c := &carrier{limit: rate.NewLimiter(200, 20), latency: latency}
+				w.takes(c, max(100, int(latency/time.Millisecond)))
+				for range n {
+					w.add(endless)
+				}
+				w.run(15 * time.Second)
+				took, refused := c.took, c.refused
+				w.run(30 * time.Second)
+				accepted := float64(c.took-took) / 30
+				share := float64(c.refused-refused) / float64(c.took-took+c.refused-refused)
+				what := fmt.Sprintf("rate %v, %d workers, answers after %v", configured, n, latency)
+				t.Logf("%s: first %d of %d throttled; then %.2f %% throttled, %.1f/s accepted", what, refused, took+refused, 100*share, accepted)
+				if share > 0.02 {
+					t.Errorf("%s: %.2f %% throttled, want at most 2 %%", what, 100*share)
+				}
+				if accepted < 180 {
+					t.Errorf("%s: %.1f/s accepted, want 180", what, accepted)
+				}
+				c.limit = nil
+				w.run(50 * time.Second)
+				for _, s := range w.workers {
+					if e := s.tenant.known.effective; e != 0 {
+						t.Errorf("%s: 50 s after the limit went away the rate is %v", what, e)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestARecipientsFullQueueDoesNotStopARoute(t *testing.T) {
+	client := testRedis(t)
+	w := newWorld(t, client, 5, Limits{Rate: 200, Burst: 20})
+	c := &carrier{latency: 10 * time.Millisecond}
+	w.takes(c, 100)
+	inner := w.smsc
+	w.smsc = func(s *simulated, n int) {
+		if w.rng.Float64() < 0.2 { // whatever the rate
+			c.limit = rate.NewLimiter(0, 0)
+		}
+		inner(s, n)
+		c.limit = nil
+	}
+	w.add(endless)
+	w.run(60 * time.Second)
+	before := c.took
+	w.run(20 * time.Second)
+	if got := float64(c.took-before) / 20; got < 100 {
+		t.Errorf("%.1f/s go through, of 160/s that would", got)
+	}
+}
+
+func TestNothingGoesThroughLeavesATrickleAndComesBack(t *testing.T) {
+	client := testRedis(t)
+	w := newWorld(t, client, 5, Limits{Rate: 500, Burst: 50})
+	c := &carrier{limit: rate.NewLimiter(0, 0), latency: 10 * time.Millisecond}
+	w.takes(c, 100)
+	w.add(endless)
+	w.run(60 * time.Second)
+	if c.refused > 1500 {
+		t.Errorf("%d messages were throttled in a minute, want pauses", c.refused)
+	}
+	if why := w.workers[0].tenant.known.reason; why != "throttled" {
+		t.Errorf("reason %q", why)
+	}
+	c.limit = nil
+	w.run(120 * time.Second)
+	if e := w.workers[0].tenant.known.effective; e != 0 {
+		t.Errorf("two minutes after it went away the rate is %v", e)
+	}
+}
+
+func TestCongestionSlowsTheFleet(t *testing.T) {
+	client := testRedis(t)
+	w := newWorld(t, client, 5, Limits{Rate: 500, Burst: 50})
+	c := &carrier{latency: 10 * time.Millisecond}
+	w.takes(c, 100)
+	w.add(endless)
+	w.add(endless)
+	w.run(2 * time.Second)
+	w.workers[0].tenant.report.congestion = 95
+	w.run(500 * time.Millisecond)
+	before := c.took
+	w.run(time.Second)
+	got := c.took - before
+	if got < 350 || got > 430 {
+		t.Errorf("%d/s after congestion_state 95 at 500/s, want about 400", got)
+	}
+	if why := w.workers[1].tenant.known.reason; why != "congestion" {
+		t.Errorf("the other worker's reason is %q", why)
+	}
+	for range 20 {
+		w.workers[1].tenant.report.congestion = 85
+		w.run(500 * time.Millisecond)
+	}
+	if e := w.workers[0].tenant.known.effective; e > 430 {
+		t.Errorf("the rate grew to %v at the optimum load", e)
+	}
+	w.run(40 * time.Second)
+	if e := w.workers[0].tenant.known.effective; e != 0 {
+		t.Errorf("40 s after the congestion the rate is %v", e)
+	}
+}
