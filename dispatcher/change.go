@@ -17,8 +17,9 @@ func (d *Dispatcher) Change(cfg Config, burst int, limits func()) {
 	limits()
 	d.cfg.Store(&cfg)
 	d.turnstile.change(&cfg, d.deps.Limiter.Burst())
-	for _, h := range d.hands {
-		h.resize(cfg.Held)
+	for i := range d.hands {
+		d.hands[i].resize(cfg.Held)
+		d.ahead[i].resize(cfg.Held)
 	}
 	d.turnstile.turn()
 }

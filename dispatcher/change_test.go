@@ -146,7 +146,7 @@ func TestChangedWeightsShareTheNextTurns(t *testing.T) {
 	})
 }
 
-// passes is a Source that notes what each Consume was asked for.
+// passes notes what each Consume was asked for.
 type passes struct{ prefetch chan int }
 
 func (p passes) Consume(ctx context.Context, _ string, _ sms.Lane, prefetch int, _ func(Delivery)) error {
@@ -159,14 +159,12 @@ func TestALaneIsConsumedAnewWhenAnotherNumberOfJobsIsToBeInHand(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		source := passes{make(chan int, 1)}
-		d := &Dispatcher{deps: Deps{Source: source}}
-		for i := range d.hands {
-			d.hands[i] = newHands(100)
-		}
+		d := &Dispatcher{}
+		d.cfg.Store(&Config{Prefetch: 500})
+		h := newHands(100)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- d.consumeLane(ctx, ctx, sms.LaneHigh) }()
-		h := d.hands[laneIndex(sms.LaneHigh)]
+		go func() { ended <- d.consumeLane(ctx, ctx, sms.LaneHigh, h, source.Consume) }()
 		if n := <-source.prefetch; n != 100 {
 			t.Errorf("prefetch %d, want 100", n)
 		}

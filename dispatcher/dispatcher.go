@@ -22,7 +22,8 @@ type Config struct {
 	Route    string
 	Message  MessageRules     // how jobs become messages
 	Lanes    map[sms.Lane]int // weights, each at least 1. Default 8, 4, 1
-	Held     int              // jobs of one lane in hand at once that do not wait for the SMSC, 1 or more. Default 256
+	Held     int              // jobs of one lane in hand at once that do not wait for the SMSC, and again those that overtake, 1 or more. Default 256
+	Prefetch int              // jobs of one lane fetched beyond these, 1 or more. Default Held, at most 500
 	Window   int              // window slots of one bind: the most parts sent in one go. Default 100
 	Retry    RetryPolicy
 	Probe    ProbePolicy    // while the SMSC refuses the account
@@ -86,6 +87,7 @@ type Dispatcher struct {
 	log       *slog.Logger
 	turnstile *turnstile
 	hands     [laneCount]*hands
+	ahead     [laneCount]*hands       // for jobs that overtake: those of the others may all be taken
 	detours   atomic.Pointer[detours] // written by watch; nil without a fallback
 	jobs      sync.WaitGroup
 	stats     stats
@@ -111,7 +113,7 @@ func New(cfg Config, deps Deps) (*Dispatcher, error) {
 	}
 	d.turnstile.account.log = d.log
 	for i := range d.hands {
-		d.hands[i] = newHands(cfg.Held)
+		d.hands[i], d.ahead[i] = newHands(cfg.Held), newHands(cfg.Held)
 	}
 	d.cfg.Store(&cfg)
 	d.turnstile.change(&cfg, deps.Limiter.Burst())
@@ -127,6 +129,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Held == 0 {
 		c.Held = 256
+	}
+	if c.Prefetch == 0 {
+		c.Prefetch = min(c.Held, maxPrefetch)
 	}
 	if c.Window == 0 {
 		c.Window = 100
@@ -166,7 +171,9 @@ func (d *Dispatcher) Run(intake, work context.Context) error {
 
 	g, intake := errgroup.WithContext(intake)
 	for _, lane := range sms.Lanes() {
-		g.Go(func() error { return d.consumeLane(intake, work, lane) })
+		i := laneIndex(lane)
+		g.Go(func() error { return d.consumeLane(intake, work, lane, d.hands[i], d.deps.Source.Consume) })
+		g.Go(func() error { return d.consumeLane(intake, work, lane, d.ahead[i], d.overtake) })
 	}
 	g.Go(func() error { d.watch(intake); return nil })
 	err := g.Wait()

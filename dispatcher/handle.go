@@ -14,7 +14,7 @@ import (
 //
 // intake ends when a drain begins: jobs that were not begun are handed back.
 // work ends when the drain is out of time: nothing more is waited for.
-func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
+func (d *Dispatcher) handle(intake, work context.Context, hands *hands, del Delivery) {
 	place := uint64(d.stats.received.Add(1))
 	a, err := d.decode(del)
 	if err != nil {
@@ -50,7 +50,7 @@ func (d *Dispatcher) handle(intake, work context.Context, del Delivery) {
 		}
 		failpoint.Hit("after-claim")
 		if s == proceed {
-			if err := d.send(work, a, turn); err != nil {
+			if err := d.send(work, hands, a, turn); err != nil {
 				d.giveBack(work, a)
 				return
 			}
@@ -205,9 +205,8 @@ func (d *Dispatcher) conclude(work context.Context, a *attempt, s step, err erro
 // send hands the next parts to the reserved bind and records each that the
 // SMSC accepts; the last one is recorded together with the job's outcome. The
 // error is not nil when work ended before an answer could be recorded.
-func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) error {
+func (d *Dispatcher) send(work context.Context, hands *hands, a *attempt, turn Reservation) error {
 	var lost error
-	hands := d.hands[laneIndex(a.del.Origin().Lane)]
 	hands.away()
 	answered := false
 	turn.Send(work, a.ref, a.todo[:min(len(a.todo), a.turn)])

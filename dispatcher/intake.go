@@ -10,15 +10,27 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
+// source is how jobs of a lane come: Source.Consume or Source.Overtake.
+type source func(ctx context.Context, route string, lane sms.Lane, prefetch int, handle func(Delivery)) error
+
+// overtake is the source of jobs that go before others.
+func (d *Dispatcher) overtake(ctx context.Context, route string, lane sms.Lane, prefetch int, handle func(Delivery)) error {
+	return d.deps.Source.Overtake(ctx, route, lane, prefetch, func(del Delivery) {
+		d.stats.overtaken.Add(1)
+		handle(del)
+	})
+}
+
 // consumeLane takes the jobs of one lane until intake ends. When it is to take
 // more or fewer at a time it begins anew: the server takes back at once what
 // was fetched and not begun.
-func (d *Dispatcher) consumeLane(intake, work context.Context, lane sms.Lane) error {
-	hands := d.hands[laneIndex(lane)]
+func (d *Dispatcher) consumeLane(intake, work context.Context, lane sms.Lane, hands *hands, from source) error {
 	for intake.Err() == nil {
 		pass, end := context.WithCancelCause(intake)
 		limit := hands.until(func() { end(errResized) })
-		err := d.consume(pass, intake, work, lane, limit)
+		err := d.consume(pass, intake, work, lane, hands, func(handle func(Delivery)) error {
+			return from(pass, d.route, lane, min(limit, d.config().Prefetch), handle)
+		})
 		hands.until(nil)
 		end(nil)
 		if err != nil {
@@ -31,14 +43,13 @@ func (d *Dispatcher) consumeLane(intake, work context.Context, lane sms.Lane) er
 // errResized ends a pass of consumeLane.
 var errResized = errors.New("the number of jobs in hand changes")
 
-// consume takes the jobs of one lane and runs each in a goroutine. Goroutines
-// are kept for the next job: their stacks have grown to what a job needs. It
-// returns when pass, a part of intake, ends.
-func (d *Dispatcher) consume(pass, intake, work context.Context, lane sms.Lane, limit int) error {
-	hands := d.hands[laneIndex(lane)]
-	next := make(chan Delivery) // written by Consume's handle, read by idle goroutines
+// consume runs each job of one lane in a goroutine. Goroutines are kept for
+// the next job: their stacks have grown to what a job needs. It returns when
+// pass, a part of intake, ends.
+func (d *Dispatcher) consume(pass, intake, work context.Context, lane sms.Lane, hands *hands, deliver func(handle func(Delivery)) error) error {
+	next := make(chan Delivery) // written by handle, read by idle goroutines
 	defer close(next)
-	err := d.deps.Source.Consume(pass, d.route, lane, min(limit, maxPrefetch), func(del Delivery) {
+	err := deliver(func(del Delivery) {
 		if err := hands.take(pass); err != nil {
 			del.HandBack(0)
 			return
@@ -48,7 +59,7 @@ func (d *Dispatcher) consume(pass, intake, work context.Context, lane sms.Lane, 
 		default:
 			d.jobs.Go(func() {
 				for ok := true; ok; del, ok = <-next {
-					d.handle(intake, work, del)
+					d.handle(intake, work, hands, del)
 					hands.put()
 				}
 			})

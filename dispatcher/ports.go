@@ -18,6 +18,10 @@ type Source interface {
 	// were fetched and not handed to handle when ctx ends go back to the
 	// server. It recovers from everything but a missing stream.
 	Consume(ctx context.Context, route string, lane sms.Lane, prefetch int, handle func(Delivery)) error
+	// Overtake does the same with those jobs of the lane that lie behind many
+	// of another producer while Consume has no room for more. A job comes
+	// from either, seldom from both. It runs beside Consume.
+	Overtake(ctx context.Context, route string, lane sms.Lane, prefetch int, handle func(Delivery)) error
 }
 
 // Delivery is one delivered job. The source keeps it from being redelivered

@@ -10,6 +10,7 @@ import (
 // stats are the counters of one route since the process began.
 type stats struct {
 	received    atomic.Int64
+	overtaken   atomic.Int64
 	retries     atomic.Int64
 	deadLetters atomic.Int64
 	diverted    atomic.Int64
@@ -44,6 +45,7 @@ func (s *stats) settled(a *attempt) {
 // Snapshot is the state of a route's pipeline at one moment.
 type Snapshot struct {
 	Received    int64                   // deliveries taken, repeats included
+	Overtaken   int64                   // of these, jobs that went before another producer's
 	Retries     int64                   // attempts scheduled
 	DeadLetters int64                   // jobs buried
 	Diverted    int64                   // jobs submitted by another route
@@ -62,6 +64,7 @@ type Snapshot struct {
 func (d *Dispatcher) Snapshot() Snapshot {
 	s := Snapshot{
 		Received:    d.stats.received.Load(),
+		Overtaken:   d.stats.overtaken.Load(),
 		Retries:     d.stats.retries.Load(),
 		DeadLetters: d.stats.deadLetters.Load(),
 		Diverted:    d.stats.diverted.Load(),
@@ -73,7 +76,7 @@ func (d *Dispatcher) Snapshot() Snapshot {
 		Producers:   d.turnstile.producers(),
 	}
 	for i, lane := range sms.Lanes() {
-		s.InHand[lane] = int(d.hands[i].all.Load())
+		s.InHand[lane] = int(d.hands[i].all.Load() + d.ahead[i].all.Load())
 	}
 	s.Limit, s.Limited = d.turnstile.limits()
 	s.Paused = d.turnstile.paused()

@@ -14,11 +14,11 @@ import (
 // instruments are read from Status when somebody asks: counting costs the hot
 // path nothing beyond its own atomic counters.
 type instruments struct {
-	outcomes, codes, retries, dead, diverted, receipts, inbound metric.Int64ObservableCounter
-	entered                                                     metric.Int64ObservableCounter
-	limitedFor                                                  metric.Float64ObservableCounter
-	matchRate                                                   metric.Float64ObservableGauge
-	limit, diversion, waiting, bound, inFlight, window          metric.Int64ObservableGauge
+	outcomes, codes, overtaken, retries, dead, diverted, receipts, inbound metric.Int64ObservableCounter
+	entered                                                                metric.Int64ObservableCounter
+	limitedFor                                                             metric.Float64ObservableCounter
+	matchRate                                                              metric.Float64ObservableGauge
+	limit, diversion, waiting, producers, bound, inFlight, window          metric.Int64ObservableGauge
 }
 
 func observe(m *admin.Metrics, status func() Status) error {
@@ -37,6 +37,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 	}
 	ins.outcomes = counter("shortwire.outcomes", "results published, by kind")
 	ins.codes = counter("shortwire.faults", "outcomes with a code, by code")
+	ins.overtaken = counter("shortwire.overtaken", "jobs that went before another producer's many")
 	ins.retries = counter("shortwire.retries", "attempts scheduled")
 	ins.dead = counter("shortwire.dead_letters", "jobs buried")
 	ins.diverted = counter("shortwire.diverted", "jobs submitted by another route")
@@ -46,6 +47,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 	ins.limit = gauge("shortwire.route.limit", "1 for what limits the route now, by limit")
 	ins.diversion = gauge("shortwire.route.diversion", "1 while jobs go by another route, by which")
 	ins.waiting = gauge("shortwire.waiting", "jobs in hand waiting for their turn, by lane")
+	ins.producers = gauge("shortwire.waiting.producers", "producers of these jobs, by lane")
 	ins.bound = gauge("shortwire.binds.bound", "sessions that are bound; a pair has two")
 	ins.inFlight = gauge("shortwire.binds.in_flight", "submit_sm without an answer")
 	ins.window = gauge("shortwire.binds.window", "window slots of the binds that are bound")
@@ -64,7 +66,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 			ins.read(o, &s.Routes[i])
 		}
 		return nil
-	}, ins.entered, ins.outcomes, ins.codes, ins.retries, ins.dead, ins.diverted, ins.diversion, ins.receipts, ins.inbound, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.bound, ins.inFlight, ins.window)
+	}, ins.entered, ins.outcomes, ins.codes, ins.overtaken, ins.retries, ins.dead, ins.diverted, ins.diversion, ins.receipts, ins.inbound, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.producers, ins.bound, ins.inFlight, ins.window)
 	return err
 }
 
@@ -79,6 +81,7 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 	for code, n := range r.Codes {
 		o.ObserveInt64(ins.codes, n, with("code", string(code)))
 	}
+	o.ObserveInt64(ins.overtaken, r.Overtaken, metric.WithAttributes(route))
 	o.ObserveInt64(ins.retries, r.Retries, metric.WithAttributes(route))
 	o.ObserveInt64(ins.dead, r.DeadLetters, metric.WithAttributes(route))
 	o.ObserveInt64(ins.diverted, r.Diverted, metric.WithAttributes(route))
@@ -95,6 +98,7 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 	}
 	for lane, l := range r.Lanes {
 		o.ObserveInt64(ins.waiting, int64(l.Waiting), with("lane", string(lane)))
+		o.ObserveInt64(ins.producers, int64(l.Producers), with("lane", string(lane)))
 	}
 	o.ObserveInt64(ins.receipts, r.Receipts.Matched, with("end", "matched"))
 	o.ObserveInt64(ins.receipts, r.Receipts.Parked, with("end", "parked"))

@@ -117,13 +117,14 @@ func (c *RouteConfig) partsAtOnce() int {
 // pipeline is the dispatcher's part of the configuration.
 func (c *RouteConfig) pipeline() dispatcher.Config {
 	return dispatcher.Config{
-		Route:   c.Name,
-		Message: c.messageRules(),
-		Lanes:   c.Lanes.Weights(),
-		Held:    c.held(),
-		Window:  c.partsAtOnce(),
-		Retry:   dispatcher.RetryPolicy{MaxAttempts: c.Retry.MaxAttempts, Initial: c.Retry.Initial, Max: c.Retry.Max},
-		Probe:   dispatcher.ProbePolicy{Initial: c.AccountProbe.Initial, Max: c.AccountProbe.Max},
+		Route:    c.Name,
+		Message:  c.messageRules(),
+		Lanes:    c.Lanes.Weights(),
+		Held:     c.held(),
+		Prefetch: c.prefetch(),
+		Window:   c.partsAtOnce(),
+		Retry:    dispatcher.RetryPolicy{MaxAttempts: c.Retry.MaxAttempts, Initial: c.Retry.Initial, Max: c.Retry.Max},
+		Probe:    dispatcher.ProbePolicy{Initial: c.AccountProbe.Initial, Max: c.AccountProbe.Max},
 
 		Fallback: dispatcher.FallbackPolicy{Route: c.Fallback, After: c.FallbackAfter},
 	}
@@ -140,6 +141,16 @@ func (c *RouteConfig) held() int {
 		return min(inHand, max(int(2*c.Rate), c.Burst, 16))
 	}
 	return inHand
+}
+
+// prefetch is how many jobs of a lane are fetched beyond those in hand: a
+// quarter of a second's worth, which bridges the way to NATS. What waits there
+// waits in the order of the stream.
+func (c *RouteConfig) prefetch() int {
+	if c.Rate > 0 {
+		return min(c.held(), max(int(c.Rate/4), 16))
+	}
+	return c.held()
 }
 
 // pool is the binds' part of the configuration. drain is worker.drain_timeout:

@@ -57,6 +57,7 @@ func (r *route) status(p *parts) RouteStatus {
 		RateAllowed: cfg.Rate,
 		Lanes:       make(map[sms.Lane]LaneStatus, len(d.Waiting)),
 		Received:    d.Received,
+		Overtaken:   d.Overtaken,
 		Outcomes:    d.Outcomes,
 		Codes:       d.Codes,
 		Retries:     d.Retries,

@@ -48,6 +48,7 @@ type RouteStatus struct {
 	BindsWanted int                     `json:"binds_wanted"`        // tried now: fewer than configured while the SMSC allows fewer
 	Binds       []BindStatus            `json:"binds"`               // sessions: two for each bind of a pair
 	Received    int64                   `json:"received"`            // deliveries taken, repeats included
+	Overtaken   int64                   `json:"overtaken"`           // of these, jobs that went before another producer's
 	Outcomes    map[sms.Kind]int64      `json:"outcomes"`            // results published, by kind
 	Codes       map[sms.Code]int64      `json:"codes,omitempty"`     // of failed, expired and uncertain outcomes
 	Retries     int64                   `json:"retries"`             // attempts scheduled

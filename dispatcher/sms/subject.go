@@ -69,7 +69,18 @@ func (s Subjects) RetryDueFilter(route string, lane Lane) string {
 	return s.join("retry", "due", anyIfEmpty(route), anyIfEmpty(string(lane)), "*")
 }
 
-// RetryAll matches schedules and due retries alike.
+// RetryTurn is where a job waits that was taken out of the queue to go before
+// another producer's: sms.retry.turn.<route>.<lane>.<producer>.
+func (s Subjects) RetryTurn(o Origin) string {
+	return s.join("retry", "turn", o.Route, string(o.Lane), o.Producer)
+}
+
+// RetryTurnFilter matches these jobs of a route and lane.
+func (s Subjects) RetryTurnFilter(route string, lane Lane) string {
+	return s.join("retry", "turn", anyIfEmpty(route), anyIfEmpty(string(lane)), "*")
+}
+
+// RetryAll matches schedules, due retries and jobs whose turn has come.
 func (s Subjects) RetryAll() string { return s.join("retry", ">") }
 
 // Results is where outcomes and receipts are published:
@@ -95,7 +106,7 @@ func (s Subjects) Dead(route string) string { return s.join("dead", route) }
 // DeadFilter matches the dead letters of a route.
 func (s Subjects) DeadFilter(route string) string { return s.join("dead", anyIfEmpty(route)) }
 
-// ParseOrigin reads the subject of a job or of a due retry. It does not
+// ParseOrigin reads the subject of a job, wherever it waits. It does not
 // allocate when the subject is well-formed; else the error is an *Error with
 // CodeInvalid.
 func (s Subjects) ParseOrigin(subject string) (Origin, error) {
@@ -103,12 +114,14 @@ func (s Subjects) ParseOrigin(subject string) (Origin, error) {
 	if ok {
 		if job, isJob := strings.CutPrefix(rest, ".jobs."); isJob {
 			rest = job
+		} else if turn, isTurn := strings.CutPrefix(rest, ".retry.turn."); isTurn {
+			rest = turn
 		} else {
 			rest, ok = strings.CutPrefix(rest, ".retry.due.")
 		}
 	}
 	if !ok {
-		return Origin{}, &Error{Op: "parse subject", Code: CodeInvalid, Err: fmt.Errorf("not a job or due retry under %q", s.prefix())}
+		return Origin{}, &Error{Op: "parse subject", Code: CodeInvalid, Err: fmt.Errorf("not a job, due retry or turn under %q", s.prefix())}
 	}
 	route, rest, _ := strings.Cut(rest, ".")
 	lane, producer, _ := strings.Cut(rest, ".")

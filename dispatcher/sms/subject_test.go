@@ -15,7 +15,7 @@ func TestSubjectsAndStreamsAreNamedByTheContract(t *testing.T) {
 	names := func(s sms.Subjects) []string {
 		return []string{
 			s.Jobs(o), s.JobsFilter("acme", sms.LaneBulk), s.JobsFilter("acme", ""),
-			s.RetryDue(o), s.RetryDueFilter("acme", sms.LaneBulk), s.RetryAll(),
+			s.RetryDue(o), s.RetryDueFilter("acme", sms.LaneBulk), s.RetryTurn(o), s.RetryTurnFilter("acme", sms.LaneBulk), s.RetryAll(),
 			s.Results("shop", "acme", sms.KindReceipt), s.ResultsFilter("shop", "", ""), s.ResultsFilter("", "", sms.KindFailed),
 			s.Inbound("acme"), s.InboundFilter(""), s.Dead("acme"), s.DeadFilter(""),
 			s.StreamJobs("acme-1"), s.StreamRetry(), s.StreamResults(), s.StreamInbound(), s.StreamDead(), s.StreamAdvisory(),
@@ -23,7 +23,7 @@ func TestSubjectsAndStreamsAreNamedByTheContract(t *testing.T) {
 	}
 	want := []string{
 		"sms.jobs.acme.high.shop", "sms.jobs.acme.bulk.*", "sms.jobs.acme.*.*",
-		"sms.retry.due.acme.high.shop", "sms.retry.due.acme.bulk.*", "sms.retry.>",
+		"sms.retry.due.acme.high.shop", "sms.retry.due.acme.bulk.*", "sms.retry.turn.acme.high.shop", "sms.retry.turn.acme.bulk.*", "sms.retry.>",
 		"sms.results.shop.acme.receipt", "sms.results.shop.*.*", "sms.results.*.*.failed",
 		"sms.inbound.acme", "sms.inbound.*", "sms.dead.acme", "sms.dead.*",
 		"SMS_JOBS_ACME-1", "SMS_RETRY", "SMS_RESULTS", "SMS_INBOUND", "SMS_DEAD", "SMS_ADVISORY",
@@ -58,7 +58,7 @@ func TestOriginsSurviveARoundTrip(t *testing.T) {
 	for _, s := range []sms.Subjects{{}, {Prefix: "sms"}, {Prefix: "eu.test"}} {
 		for _, lane := range sms.Lanes() {
 			o := sms.Origin{Route: "acme", Lane: lane, Producer: "shop_1-A"}
-			for _, subject := range []string{s.Jobs(o), s.RetryDue(o)} {
+			for _, subject := range []string{s.Jobs(o), s.RetryDue(o), s.RetryTurn(o)} {
 				if got, err := s.ParseOrigin(subject); err != nil || got != o {
 					t.Errorf("%s: %+v, %v", subject, got, err)
 				}

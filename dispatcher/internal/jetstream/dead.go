@@ -95,7 +95,7 @@ func (c *Client) deadHeaders(d dispatcher.DeadLetter) (nats.Header, error) {
 
 // jobSubject is where the job was first published.
 func (c *Client) jobSubject(of dispatcher.Delivery) string {
-	if d, ours := of.(*delivery); ours && !d.from.retries {
+	if d, ours := of.(*delivery); ours && d.from.queue == newJobs {
 		return d.msg.Subject
 	}
 	return c.subjects.Jobs(of.Origin())

@@ -61,7 +61,7 @@ func (d *delivery) Before() dispatcher.Before {
 		b = readBefore(d.msg.Header)
 	}
 	switch {
-	case d.from.retries && len(d.msg.Header[headerStored]) > 0:
+	case d.from.queue == dueRetries && len(d.msg.Header[headerStored]) > 0:
 		b.Stored, _ = strconv.ParseInt(d.msg.Header.Get(headerStored), 10, 64)
 	case !firstDelivery(d.msg.Reply):
 		b.Stored = d.stored()
@@ -79,7 +79,9 @@ func (d *delivery) stored() int64 {
 }
 
 // informed reports whether the headers tell of attempts before this one.
-func (d *delivery) informed() bool { return d.from.retries || len(d.msg.Header[headerReplay]) > 0 }
+func (d *delivery) informed() bool {
+	return d.from.queue == dueRetries || len(d.msg.Header[headerReplay]) > 0
+}
 
 // firstDelivery reads the count in the reply subject of a delivery:
 // $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<count>.<seq>.<seq>.<time>.<pending>[.<random>]
@@ -108,7 +110,7 @@ func (d *delivery) HandBack(after time.Duration) {
 // stream the headers are the producer's: only doubt is believed there, and
 // that of a replay.
 func (d *delivery) readRetry() {
-	if !d.from.retries {
+	if d.from.queue != dueRetries {
 		d.doubt = len(d.msg.Header[headerReplay]) > 0 && d.msg.Header.Get(headerDoubt) == "true"
 		return
 	}
@@ -128,6 +130,7 @@ type unsettled struct {
 	n       int           // guarded by mu
 	ackWait time.Duration // of the consumer on the server; guarded by mu
 	lastAck string        // reply subject of the last ack; guarded by mu
+	intake  *puller       // that delivers them, the last one; guarded by mu
 }
 
 func newUnsettled(c *Client) *unsettled {

@@ -137,16 +137,32 @@ func (p *publisher) pause(ctx context.Context, d time.Duration) error {
 // attempt publishes once and waits for the answer, or until expire sees that
 // ctx has ended. errUnanswered means that the message may or may not be stored.
 func (p *publisher) attempt(ctx context.Context, msg *nats.Msg) (answer, error) {
-	c, token, err := p.register(ctx)
+	c, err := p.begin(ctx, msg)
 	if err != nil {
 		return answer{}, err
+	}
+	a := p.end(c)
+	return a, a.err
+}
+
+// begin publishes without waiting for the answer: several of one goroutine are
+// stored in the order in which they began. Each is ended.
+func (p *publisher) begin(ctx context.Context, msg *nats.Msg) (*call, error) {
+	c, token, err := p.register(ctx)
+	if err != nil {
+		return nil, err
 	}
 	out := outgoing{*msg, token}
 	out.msg.Reply = p.reply(token)
 	p.outbox.send(out)
+	return c, nil
+}
+
+// end waits for the answer.
+func (p *publisher) end(c *call) answer {
 	a := <-c.answer
 	p.release(c)
-	return a, a.err
+	return a
 }
 
 // hand gives a message to nats.go; a refusal is its answer.

@@ -45,7 +45,7 @@ type puller struct {
 	stream  string
 	config  natsjs.ConsumerConfig
 	limit   int
-	retries bool             // the consumer delivers due retries
+	queue   queue            // what the consumer delivers
 	ready   chan<- *delivery // written by receive only; closed by Consume once no receive can run
 	set     *unsettled
 	subject string // of pull requests
@@ -60,20 +60,36 @@ type puller struct {
 	suspect bool      // the consumer may be gone; guarded by mu
 }
 
-// newPuller makes a puller of new jobs or, with retries, of due retries.
-func newPuller(c *Client, route string, lane sms.Lane, retries bool, limit int, ready chan<- *delivery) *puller {
-	stream, config := c.jobsConsumer(route, lane, c.cfg.Consumers)
-	if retries {
-		stream, config = c.dueConsumer(route, lane, c.cfg.Consumers)
+// queue is what a consumer of a lane delivers.
+type queue int
+
+const (
+	newJobs    queue = iota
+	dueRetries       // for another attempt
+	turns            // new jobs that overtake others
+)
+
+func newPuller(c *Client, route string, lane sms.Lane, q queue, limit int, ready chan<- *delivery) *puller {
+	of := c.jobsConsumer
+	switch q {
+	case dueRetries:
+		of = c.dueConsumer
+	case turns:
+		of = c.turnConsumer
 	}
-	return &puller{
+	stream, config := of(route, lane, c.cfg.Consumers)
+	p := &puller{
 		client: c, route: route, lane: lane, stream: stream, config: config,
-		limit: limit, retries: retries, ready: ready,
+		limit: limit, queue: q, ready: ready,
 		set:     c.unsettledOf(stream, config.Durable),
 		subject: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + config.Durable,
 		inbox:   c.in.NewInbox(),
 		mustAsk: make(chan struct{}, 1),
 	}
+	p.set.mu.Lock()
+	p.set.intake = p
+	p.set.mu.Unlock()
+	return p
 }
 
 // run pulls until ctx ends. When it returns, no receive is running or will.
@@ -255,6 +271,14 @@ func (p *puller) ask() {
 	if err := p.client.in.PublishRequest(p.subject, p.inbox, request); err != nil {
 		p.forget() // not connected: asked again then
 	}
+}
+
+// full reports whether the puller asks for no more: the lane's jobs wait at the
+// server for want of room here.
+func (p *puller) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.ended && p.asked == 0 && 2*(p.limit-p.held) < p.limit
 }
 
 // forget gives up on everything that was asked for.

@@ -22,8 +22,8 @@ func TestSetupCreatesThenKeepsThenUpdates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Seven streams; two consumers for each route and lane.
-	if len(changes) != 7+12 || !all(changes, Created) {
+	// Seven streams; three consumers for each route and lane.
+	if len(changes) != 7+18 || !all(changes, Created) {
 		t.Errorf("first run: %v", changes)
 	}
 	if changes, err = c.Setup(t.Context(), cfg); err != nil || !all(changes, Unchanged) {
@@ -55,7 +55,7 @@ func TestSetupCreatesThenKeepsThenUpdates(t *testing.T) {
 		t.Error(diff)
 	}
 	last := changes[len(changes)-1].String()
-	if last != "updated consumer SMS_RETRY/due-Other-1-bulk: ack_wait 1m15s → 30s" {
+	if last != "updated consumer SMS_RETRY/turn-Other-1-bulk: ack_wait 1m15s → 30s" {
 		t.Errorf("last change: %s", last)
 	}
 }

@@ -24,15 +24,24 @@ func (c *Client) Consume(ctx context.Context, route string, lane sms.Lane, prefe
 	forRetries := max(1, prefetch/8)
 	forJobs := max(1, prefetch-forRetries)
 	ready := make(chan *delivery, forJobs+forRetries)
+	err := c.deliver(ctx, ready, handle,
+		newPuller(c, route, lane, newJobs, forJobs, ready),
+		newPuller(c, route, lane, dueRetries, forRetries, ready))
+	if err != nil {
+		return fmt.Errorf("consume %s/%s: %w", route, lane, err)
+	}
+	return nil
+}
 
+// deliver runs the pullers and hands what they put into ready to handle.
+func (c *Client) deliver(ctx context.Context, ready chan *delivery, handle func(dispatcher.Delivery), pullers ...*puller) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(ready)
 		pulling, ctx := errgroup.WithContext(ctx)
-		jobs := newPuller(c, route, lane, false, forJobs, ready)
-		retries := newPuller(c, route, lane, true, forRetries, ready)
-		pulling.Go(func() error { return jobs.run(ctx) })
-		pulling.Go(func() error { return retries.run(ctx) })
+		for _, p := range pullers {
+			pulling.Go(func() error { return p.run(ctx) })
+		}
 		return pulling.Wait()
 	})
 	g.Go(func() error {
@@ -47,11 +56,7 @@ func (c *Client) Consume(ctx context.Context, route string, lane sms.Lane, prefe
 		}
 		return nil
 	})
-	err := g.Wait()
-	if err != nil {
-		return fmt.Errorf("consume %s/%s: %w", route, lane, err)
-	}
-	return nil
+	return g.Wait()
 }
 
 // dispatch hands deliveries to handle until ready is closed.

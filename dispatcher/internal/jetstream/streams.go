@@ -129,6 +129,7 @@ func (c *Client) jobsStream(route string, cfg SetupConfig) natsjs.StreamConfig {
 		Discard: natsjs.DiscardNew, DiscardNewPerSubject: true,
 		MaxMsgsPerSubject: cfg.JobsMaxPerSubject, MaxBytes: cfg.JobsMaxBytes,
 		Duplicates: jobsDuplicates, AllowMsgTTL: true,
+		AllowDirect: true, // see overtaker
 	}
 	for _, lane := range sms.Lanes() {
 		s.Subjects = append(s.Subjects, c.subjects.JobsFilter(route, lane))
@@ -142,13 +143,13 @@ type consumer struct {
 	config natsjs.ConsumerConfig
 }
 
-// consumers lists two for each route and lane: new jobs and due retries. Every
-// worker shares them.
+// consumers lists three for each route and lane: new jobs, due retries, and
+// jobs that overtake others. Every worker shares them.
 func (c *Client) consumersOf(routes []string, cfg ConsumerConfig) []consumer {
 	var all []consumer
 	for _, route := range routes {
 		for _, lane := range sms.Lanes() {
-			for _, of := range []func(string, sms.Lane, ConsumerConfig) (string, natsjs.ConsumerConfig){c.jobsConsumer, c.dueConsumer} {
+			for _, of := range []func(string, sms.Lane, ConsumerConfig) (string, natsjs.ConsumerConfig){c.jobsConsumer, c.dueConsumer, c.turnConsumer} {
 				stream, config := of(route, lane, cfg)
 				all = append(all, consumer{stream, config})
 			}
@@ -165,6 +166,11 @@ func (c *Client) jobsConsumer(route string, lane sms.Lane, cfg ConsumerConfig) (
 // dueConsumer is the consumer of due retries, due-<route>-<lane>.
 func (c *Client) dueConsumer(route string, lane sms.Lane, cfg ConsumerConfig) (stream string, config natsjs.ConsumerConfig) {
 	return c.subjects.StreamRetry(), durable("due-"+route+"-"+string(lane), c.subjects.RetryDueFilter(route, lane), cfg)
+}
+
+// turnConsumer is the consumer of jobs that overtake, turn-<route>-<lane>.
+func (c *Client) turnConsumer(route string, lane sms.Lane, cfg ConsumerConfig) (stream string, config natsjs.ConsumerConfig) {
+	return c.subjects.StreamRetry(), durable("turn-"+route+"-"+string(lane), c.subjects.RetryTurnFilter(route, lane), cfg)
 }
 
 func durable(name, filter string, cfg ConsumerConfig) natsjs.ConsumerConfig {
