@@ -25,7 +25,7 @@ const (
 	// resumeWithin is how soon a route must be back at half of what it did
 	// before, seen over windows that a busy machine's hiccups do not fill.
 	resumeWithin = 10 * time.Second
-	resumeWindow = 2 * time.Second
+	slowWindow   = 2 * time.Second
 	// killStall is longer than a dead worker's jobs take to come back.
 	killStall = 60 * time.Second
 )
@@ -37,7 +37,7 @@ func killRoutes() []load.Account {
 	for _, r := range []struct {
 		name        string
 		rate, burst int
-	}{{"alpha", 300, 30}, {"beta", 200, 10}, {"gamma", 100, 1}} {
+	}{{"alpha", 300, 30}, {"beta", 200, 10}, {"gamma", 100, 5}} {
 		a := base
 		a.Name, a.Rate, a.Burst = r.name, r.rate, r.burst
 		all = append(all, a)

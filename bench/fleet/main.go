@@ -11,8 +11,8 @@
 // master that answers for it, and a worker, and one connection to the SMSC is
 // cut; what was killed comes back ten seconds later. The seed decides the jobs
 // and the order. Judged are the promises (package judge), the rate of each route over every window of a
-// second and more, its binds at once, and how soon each route was back at
-// half of what it did before each fault.
+// second and more, its binds at once, and how long each route did
+// less than half of what it did before, after each fault: ten seconds at most.
 //
 // The other modes:
 //

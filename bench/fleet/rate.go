@@ -32,15 +32,19 @@ const (
 func rateMode(ctx context.Context, bin *rig.Binaries) (bool, error) {
 	var out verdicts
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "workers\t\tsubmit_sm per second\tof the limit\tworst window, against rate × T + burst\tscripts per worker and second\n")
+	fmt.Fprintf(t, "workers\t\tburst\tsubmit_sm per second\tof the limit\tworst window, against rate × T + burst\tscripts per worker and second\n")
 	for _, c := range []struct {
 		workers int
 		uneven  bool
-	}{{1, false}, {2, false}, {2, true}, {4, false}, {4, true}, {8, false}, {8, true}} {
+		burst   int
+	}{
+		{1, false, rateBurst}, {2, false, rateBurst}, {2, true, rateBurst}, {4, false, rateBurst}, {4, true, rateBurst},
+		{8, false, rateBurst}, {8, true, rateBurst}, {4, false, 1},
+	} {
 		n := c.workers
 		set := setting{
 			redis: alone, nats: 1, latency: 20 * time.Millisecond,
-			accounts: []load.Account{{Name: "alpha", Binds: 1, Window: 50, Rate: rateLimit, Burst: rateBurst, ParkingTime: 10 * time.Second}},
+			accounts: []load.Account{{Name: "alpha", Binds: 1, Window: 50, Rate: rateLimit, Burst: c.burst, ParkingTime: 10 * time.Second}},
 			configure: func(id string, w *load.Worker) []string {
 				if i, _ := strconv.Atoi(strings.TrimPrefix(id, "worker-")); c.uneven && i%2 == 0 {
 					w.Routes[0].Window = 1
@@ -48,19 +52,19 @@ func rateMode(ctx context.Context, bin *rig.Binaries) (bool, error) {
 				return nil
 			},
 		}
-		_, err := with(ctx, bin, set, func(s *stage) (bool, error) { return s.rateOf(ctx, n, c.uneven, &out, t) })
+		_, err := with(ctx, bin, set, func(s *stage) (bool, error) { return s.rateOf(ctx, n, c.uneven, c.burst, &out, t) })
 		if err != nil {
 			return false, fmt.Errorf("%d workers: %w", n, err)
 		}
 	}
-	fmt.Printf("\n== rate %d/s + %d over the fleet, working off a backlog\n", rateLimit, rateBurst)
+	fmt.Printf("\n== rate %d/s over the fleet, working off a backlog\n", rateLimit)
 	if err := t.Flush(); err != nil {
 		return false, err
 	}
 	return out.conclude(), nil
 }
 
-func (s *stage) rateOf(ctx context.Context, n int, uneven bool, out *verdicts, t *tabwriter.Writer) (bool, error) {
+func (s *stage) rateOf(ctx context.Context, n int, uneven bool, burst int, out *verdicts, t *tabwriter.Writer) (bool, error) {
 	if err := s.backlog(ctx, "alpha", "normal", "r", int(rateLimit*(rateFor+2*rateSettles).Seconds())); err != nil {
 		return false, err
 	}
@@ -93,14 +97,14 @@ func (s *stage) rateOf(ctx context.Context, n int, uneven bool, out *verdicts, t
 	times := a.Of("alpha")
 	seconds := to.Sub(from).Seconds()
 	used := float64(judge.Between(times, from, to)) / seconds
-	e := judge.ExcessOf(times, rateLimit, rateBurst)
+	e := judge.ExcessOf(times, rateLimit, burst)
 	calls := float64(after-before) / seconds / float64(n)
 	ok := len(out.broken)
 	how := "even"
 	if uneven {
 		how = "uneven"
 	}
-	fmt.Fprintf(t, "%d\t%s\t%.1f\t%s\t%s\t%s\n", n, how, used, out.say(used >= leastUsed*rateLimit, "%.1f %%", 100*used/rateLimit),
+	fmt.Fprintf(t, "%d\t%s\t%d\t%.1f\t%s\t%s\t%s\n", n, how, burst, used, out.say(used >= leastUsed*rateLimit, "%.1f %%", 100*used/rateLimit),
 		out.say(e.Over <= 0, "%+.1f in %s", e.Over, e.Window.Round(time.Millisecond)), out.say(calls <= mostCalls, "%.1f", calls))
 	progress("%d workers, %s: %.1f/s, %+.1f over, %.1f scripts", n, how, used, e.Over, calls)
 	return len(out.broken) == ok, nil

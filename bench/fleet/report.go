@@ -54,9 +54,9 @@ func perSecond(times []time.Time) float64 {
 	return float64(len(times)-1) / times[len(times)-1].Sub(times[0]).Seconds()
 }
 
-// resumed writes a line for each fault: how soon the routes were back.
+// resumed writes a line for each fault: how long routes were slow after it.
 func (v *verdicts) resumed(t *tabwriter.Writer, accounts []load.Account, a *judge.Arrivals, faults []happened) {
-	fmt.Fprintf(t, "\nback at half the rate after")
+	fmt.Fprintf(t, "\nbelow half of the rate before it")
 	for _, r := range accounts {
 		fmt.Fprintf(t, "\t%s", r.Name)
 	}
@@ -72,8 +72,8 @@ func (v *verdicts) resumed(t *tabwriter.Writer, accounts []load.Account, a *judg
 			if i+1 < len(faults) && faults[i+1].at.Before(end) {
 				end = faults[i+1].at
 			}
-			back := judge.Resumed(times, f.at, end, resumeWindow)
-			fmt.Fprintf(t, "\t%s", v.say(back <= resumeWithin, "%.1f s", back.Seconds()))
+			slow := judge.Slow(times, f.at, end, slowWindow)
+			fmt.Fprintf(t, "\t%s", v.say(slow <= resumeWithin, "%.1f s", slow.Seconds()))
 		}
 		fmt.Fprintln(t)
 	}

@@ -125,20 +125,25 @@ func ExcessOf(times []time.Time, rate float64, burst int) Excess {
 	return worst
 }
 
-// Resumed is how long after a fault the arrivals were back for good: the end of
-// the last window, before until, with fewer than half of what came in as long
-// before the fault on average. Zero says that there was none such.
-func Resumed(times []time.Time, fault, until time.Time, window time.Duration) time.Duration {
+// Slow is the longest time between a fault and until in which, window by
+// window, fewer arrived than half of what came before the fault on average.
+func Slow(times []time.Time, fault, until time.Time, window time.Duration) time.Duration {
 	const (
 		step   = 100 * time.Millisecond
 		before = 10 * time.Second
 	)
 	half := float64(Between(times, fault.Add(-before), fault)) / 2 * window.Seconds() / before.Seconds()
-	var back time.Duration
+	var since time.Time
+	var longest time.Duration
 	for at := fault; !at.Add(window).After(until); at = at.Add(step) {
-		if float64(Between(times, at, at.Add(window))) < half {
-			back = at.Add(window).Sub(fault)
+		if float64(Between(times, at, at.Add(window))) >= half {
+			since = time.Time{}
+			continue
 		}
+		if since.IsZero() {
+			since = at
+		}
+		longest = max(longest, at.Add(window).Sub(since))
 	}
-	return back
+	return longest
 }

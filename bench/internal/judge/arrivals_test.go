@@ -70,20 +70,21 @@ func TestExcessOfKnownArrivals(t *testing.T) {
 	}
 }
 
-func TestResumedIsTheEndOfTheLastSlowWindow(t *testing.T) {
+func TestSlowIsTheLongestStretchBelowHalf(t *testing.T) {
 	t.Parallel()
 	var times []time.Time
-	for ms := 0; ms < 40_000; ms += 100 { // ten a second, but for a gap of 3 s
-		if ms < 15_000 || ms >= 18_000 {
+	for ms := 0; ms < 40_000; ms += 100 { // ten a second, but for gaps of 3 s and of 1 s
+		if (ms < 15_000 || ms >= 18_000) && (ms < 24_000 || ms >= 25_000) {
 			times = append(times, at(ms)...)
 		}
 	}
 	until := at(40_000)[0]
-	if got := Resumed(times, at(14_000)[0], until, time.Second); got < 3900*time.Millisecond || got > 4600*time.Millisecond {
-		t.Errorf("resumed after %s, want about 4 s", got)
+	// A window of a second is slow from half a second before the gap until half a second after it.
+	if got := Slow(times, at(14_000)[0], until, time.Second); got < 3*time.Second || got > 4100*time.Millisecond {
+		t.Errorf("slow for %s, want about 4 s", got)
 	}
-	if got := Resumed(times, at(29_000)[0], until, time.Second); got != 0 {
-		t.Errorf("resumed after %s though it never stopped", got)
+	if got := Slow(times, at(29_000)[0], until, time.Second); got != 0 {
+		t.Errorf("slow for %s though it never stopped", got)
 	}
 }
 
