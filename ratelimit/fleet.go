@@ -272,7 +272,7 @@ func (f *Fleet) call(ctx context.Context, l Limits, t terms, r request, clock ..
 	}
 	args := append([]any{
 		f.member, l.Rate, t.rate, t.capacity, l.Floor, r.least, r.need, r.extra, r.horizon.Microseconds(), period.Microseconds(), still,
-		r.report.accepted, r.over.Microseconds(), r.report.throttled, r.report.congestion, cmp.Or(r.cut, "0"), r.grace.Microseconds(), int(kept.Seconds()), r.redis.Microseconds(),
+		r.report.accepted, r.over.Microseconds(), r.report.throttled, r.report.congestion, r.cut, r.grace.Microseconds(), int(kept.Seconds()), r.redis.Microseconds(),
 	}, clock...)
 	v, err := fleetScript.Run(ctx, f.redis, f.keys, args...).StringSlice()
 	if err != nil {

@@ -94,7 +94,7 @@ const (
 )
 
 func newTenant(l Limits) *tenant {
-	t := &tenant{budget: rate.NewLimiter(callsPerSecond, callsAtOnce), report: report{congestion: -1}}
+	t := &tenant{budget: rate.NewLimiter(callsPerSecond, callsAtOnce), report: report{congestion: -1}, known: answer{cut: "0"}}
 	t.set(l)
 	return t
 }
@@ -233,7 +233,7 @@ func (t *tenant) answered(got time.Time, r request, a answer) (changed bool) {
 	wasFree := !t.limited
 	t.away, t.alone, t.pending, t.backoff = false, false, time.Time{}, 0
 	at := t.clock.observe(r.sent, got, a.at)
-	if a.cut != t.known.cut && a.cut != "" {
+	if a.cut != t.known.cut {
 		t.since = got.Add(settling)
 		t.report = report{congestion: -1, begun: t.since}
 	}
