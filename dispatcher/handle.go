@@ -83,6 +83,7 @@ type attempt struct {
 	latency time.Duration
 	place   uint64      // in the order in which jobs came
 	waited  bool        // it had its turn before
+	stale   bool        // its last turn was over when the ledger answered
 	tries   int         // that were throttled
 	outcome *sms.Result // once known
 	lost    time.Time   // since when the ledger may have forgotten the job
@@ -155,13 +156,19 @@ const (
 	proceed   step = iota // the claim is ours: send
 	settled               // the job has its outcome: publish it
 	busy                  // another worker has it: look again later
-	elsewhere             // another route has something of it: wait for a turn there
+	elsewhere             // another route has something of it, or the turn is over: wait for another turn
 )
+
+// turnLasts is how long after its turn a job may still be written. While a part
+// of Redis is away jobs gather behind the claim with tokens of long ago, and
+// would be written all at once when it is back.
+const turnLasts = 100 * time.Millisecond
 
 // claim asks the ledger for the job, right before the first write, so that
 // only what is on the wire can ever be in doubt. A job that expired is claimed
 // too, but never goes on: it may have its outcome already, or be in doubt.
 func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
+	asked := time.Now()
 	c, err := d.deps.Ledger.Claim(work, a.ref)
 	if err != nil {
 		return proceed, err
@@ -184,7 +191,9 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 	if a.outcome = d.unsent(a); a.outcome != nil {
 		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
 	}
-	if moved {
+	// Not twice running, or a Redis that is always slow would let nothing through.
+	a.stale = !a.stale && time.Since(asked) > turnLasts && d.deps.Limiter.Burst() > 0
+	if moved || a.stale {
 		return elsewhere, nil
 	}
 	return proceed, nil
