@@ -33,7 +33,12 @@ type store struct {
 
 	away  atomic.Bool
 	since atomic.Int64 // Unix nanoseconds of the last change of away, 0 before the first
+	told  atomic.Int64 // Unix nanoseconds of the last line in the log that it is away
 }
+
+// quiet is how long after a line that Redis is away further ones are at debug
+// level: while one master of a cluster is away the others answer, many times a second.
+const quiet = 5 * time.Second
 
 func newStore(client redis.UniversalClient, log *slog.Logger) *store {
 	_, single := client.(*redis.Client) // with Sentinel too
@@ -109,16 +114,28 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 func (s *store) failed(name string, err error) {
-	if s.away.CompareAndSwap(false, true) {
-		s.since.Store(time.Now().UnixNano())
-		s.log.Warn("redis is away, waiting for it", "step", name, "err", err)
+	if !s.away.CompareAndSwap(false, true) {
+		return
 	}
+	now := time.Now().UnixNano()
+	s.since.Store(now)
+	level := slog.LevelDebug
+	if now-s.told.Load() > int64(quiet) {
+		s.told.Store(now)
+		level = slog.LevelWarn
+	}
+	s.log.Log(context.Background(), level, "redis is away, waiting for it", "step", name, "err", err)
 }
 
 func (s *store) answered() {
 	if s.away.Load() && s.away.CompareAndSwap(true, false) {
 		now := time.Now().UnixNano()
-		s.log.Info("redis is back", "away", time.Duration(now-s.since.Swap(now)).Round(time.Millisecond))
+		began := s.since.Swap(now)
+		level := slog.LevelDebug
+		if began == s.told.Load() {
+			level = slog.LevelInfo
+		}
+		s.log.Log(context.Background(), level, "redis is back", "away", time.Duration(now-began).Round(time.Millisecond))
 	}
 }
 
