@@ -28,6 +28,7 @@ type Submit struct {
 	Job       string
 	Part      int    // 1-based
 	MessageID string // empty when the SMSC did not take the message in
+	At        time.Time
 }
 
 // Judge gathers facts. The zero value is not usable: see New.
@@ -37,6 +38,8 @@ type Judge struct {
 	recorded bool
 	forgot   []time.Time       // when Redis lost its data
 	parked   time.Duration     // how long before that a receipt may have been answered and parked
+	behind   time.Duration     // how much a Redis replica may lack
+	replaced []time.Time       // when a Redis master was killed and a replica took over
 	receipts map[string]string // result id by producer, message id and state
 	resultID map[string]string // kind by result id
 
@@ -59,6 +62,7 @@ type file struct {
 type message struct {
 	job     string // by the SMSC's record; empty when it never gave out the id
 	part    int
+	at      time.Time // when the SMSC took it in
 	receipt receiptKind
 	toJob   string // by the receipt
 	toPart  int
@@ -105,6 +109,19 @@ func New(jobs []Job) *Judge {
 // excused, at_most_once least of all.
 func (j *Judge) Forgetful(parked time.Duration, at ...time.Time) { j.parked, j.forgot = parked, at }
 
+// Replaced tells that a Redis master was killed at these moments and a replica
+// took over, which may lack what was written in the time behind before. Then the ids of
+// messages taken in meanwhile may be unknown, their receipts unmatched, and
+// receipts that were answered meanwhile and parked may be gone.
+func (j *Judge) Replaced(behind time.Duration, at ...time.Time) { j.behind, j.replaced = behind, at }
+
+// unreplicated reports whether what was written at t may have died with a master.
+func (j *Judge) unreplicated(t time.Time) bool {
+	return slices.ContainsFunc(j.replaced, func(at time.Time) bool {
+		return !t.IsZero() && !t.After(at) && at.Sub(t) <= j.behind
+	})
+}
+
 // Answered adds when a receipt was answered ESME_ROK.
 func (j *Judge) Answered(messageID string, at time.Time) { j.message(messageID).answered = at }
 
@@ -128,7 +145,7 @@ func (j *Judge) Submit(s Submit) {
 		return
 	}
 	m := j.message(s.MessageID)
-	m.job, m.part = s.Job, s.Part
+	m.job, m.part, m.at = s.Job, s.Part, s.At
 	f.accepted = append(f.accepted, m)
 }
 

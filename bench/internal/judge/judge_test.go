@@ -28,7 +28,7 @@ func jobs() []Job {
 func good() facts {
 	return facts{
 		submits: []Submit{
-			{"one", 1, "m1"}, {"three", 1, "m2"}, {"three", 2, "m3"}, {"three", 3, "m4"}, {"once", 1, "m5"}, {"no", 1, ""},
+			{Job: "one", Part: 1, MessageID: "m1"}, {Job: "three", Part: 1, MessageID: "m2"}, {Job: "three", Part: 2, MessageID: "m3"}, {Job: "three", Part: 3, MessageID: "m4"}, {Job: "once", Part: 1, MessageID: "m5"}, {Job: "no", Part: 1, MessageID: ""},
 		},
 		results: []string{
 			submitted("one", "", "m1"), submitted("three", "", "m2", "m3", "m4"), submitted("once", "", "m5"),
@@ -142,13 +142,13 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 		},
 		"a duplicate that nobody was told of": {
 			func(_ *testing.T, f *facts) {
-				f.submits = append(f.submits, Submit{"one", 1, "m9"}, Submit{"one", 1, "m10"})
+				f.submits = append(f.submits, Submit{Job: "one", Part: 1, MessageID: "m9"}, Submit{Job: "one", Part: 1, MessageID: "m10"})
 				f.results = append(f.results, receipt("one", 1, "m9"), receipt("one", 1, "m10"))
 			}, broken{DupNotAllowed: 2},
 		},
 		"a duplicate that the result admits": {
 			func(t *testing.T, f *facts) {
-				f.submits = append(f.submits, Submit{"three", 2, "m9"})
+				f.submits = append(f.submits, Submit{Job: "three", Part: 2, MessageID: "m9"})
 				f.replace(t, submitted("three", "", "m2", "m3", "m4"), submitted("three", inDoubt, "m2", "m9", "m4"))
 				f.drop(t, receipt("three", 2, "m3"))
 				f.results = append(f.results, receipt("three", 2, "m9"), unmatched("m3"))
@@ -156,13 +156,13 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 		},
 		"a duplicate of an at_most_once job, admitted or not": {
 			func(t *testing.T, f *facts) {
-				f.submits = append(f.submits, Submit{"once", 1, "m9"})
+				f.submits = append(f.submits, Submit{Job: "once", Part: 1, MessageID: "m9"})
 				f.replace(t, submitted("once", "", "m5"), submitted("once", inDoubt, "m9"))
 				f.results = append(f.results, receipt("once", 1, "m9"))
 			}, broken{DupNotAllowed: 1},
 		},
 		"a refused attempt before the accepted one is no duplicate": {
-			func(_ *testing.T, f *facts) { f.submits = append(f.submits, Submit{"one", 1, ""}) }, broken{},
+			func(_ *testing.T, f *facts) { f.submits = append(f.submits, Submit{Job: "one", Part: 1, MessageID: ""}) }, broken{},
 		},
 		"an uncertain job may have an unmatched receipt": {
 			func(t *testing.T, f *facts) {
@@ -191,7 +191,7 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 			func(_ *testing.T, f *facts) { f.results = append(f.results, submitted("ghost", "")) }, broken{Stray: 1},
 		},
 		"a submit of a job that nobody published": {
-			func(_ *testing.T, f *facts) { f.submits = append(f.submits, Submit{"ghost", 1, ""}) }, broken{Stray: 1},
+			func(_ *testing.T, f *facts) { f.submits = append(f.submits, Submit{Job: "ghost", Part: 1, MessageID: ""}) }, broken{Stray: 1},
 		},
 		"submitted, though the SMSC never accepted it": {
 			func(t *testing.T, f *facts) {
@@ -284,7 +284,7 @@ func TestForgetfulRedisExcusesWhatOnlyItKnewAndNothingElse(t *testing.T) {
 	j.Answered("m5", lost.Add(time.Second))
 	j.Answered("m10", lost.Add(-11*time.Second))
 	f := good()
-	f.submits = append(f.submits, Submit{"one", 1, "m8"}, Submit{"once", 1, "m9"}, Submit{"three", 1, "m10"})
+	f.submits = append(f.submits, Submit{Job: "one", Part: 1, MessageID: "m8"}, Submit{Job: "once", Part: 1, MessageID: "m9"}, Submit{Job: "three", Part: 1, MessageID: "m10"})
 	f.replace(t, lastReceipt("one", 1, "m1"), unmatched("m1"))
 	f.drop(t, lastReceipt("three", 3, "m4"))
 	f.drop(t, lastReceipt("once", 1, "m5"))
@@ -329,5 +329,30 @@ func TestRecordIsReadByPartAndJob(t *testing.T) {
 	}
 	if err := New(jobs()).ReadRecord(strings.NewReader(record + `{"ev":"sub`)); err == nil {
 		t.Error("a record that ends within a line was read without an error")
+	}
+}
+
+func TestAReplicaThatTookOverExcusesWhatItMayLackAndNoMore(t *testing.T) {
+	t.Parallel()
+	const behind = time.Second
+	killed := epoch.Add(time.Minute)
+	for name, c := range map[string]struct {
+		taken    time.Duration // before the kill
+		orphaned int
+	}{"right before": {behind / 2, 0}, "long before": {2 * behind, 1}, "after": {-behind, 1}} {
+		j := New([]Job{{ID: "j1", Parts: 1}})
+		j.Replaced(behind, killed)
+		j.Submit(Submit{Job: "j1", Part: 1, MessageID: "m1", At: killed.Add(-c.taken)})
+		for _, r := range []string{
+			`{"id":"o1","kind":"submitted","job_id":"j1","producer":"p","parts":[{"message_id":"m1"}]}`,
+			`{"id":"r1","kind":"receipt","producer":"_unmatched","message_id":"m1","state":"DELIVERED","final":true}`,
+		} {
+			if err := j.Result([]byte(r)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v := j.Verdict(); v.Orphaned != c.orphaned {
+			t.Errorf("taken in %s: %d orphaned, want %d: %q", name, v.Orphaned, c.orphaned, v.Examples)
+		}
 	}
 }

@@ -75,7 +75,7 @@ func (j *Judge) ReadRecord(r io.Reader) error {
 			if err != nil {
 				return err
 			}
-			j.Submit(Submit{Job: id, Part: part, MessageID: l.MessageID})
+			j.Submit(Submit{Job: id, Part: part, MessageID: l.MessageID, At: l.Time})
 		}
 		return nil
 	})

@@ -159,11 +159,11 @@ func (v *Verdict) judgeRecord(f *file, j *Judge) {
 	for _, m := range f.accepted {
 		perPart[m.part]++
 		switch {
-		case m.receipt == receiptNone && j.forgotten(m):
+		case m.receipt == receiptNone && (j.forgotten(m) || j.unreplicated(m.answered)):
 			v.Forgotten++
 		case m.receipt == receiptNone:
 			v.broke(&v.LostReceipts, "job %s part %d was accepted and has no receipt", f.job.ID, m.part)
-		case m.receipt == receiptUnmatched && !f.doubt() && !f.uncertain() && !forgot:
+		case m.receipt == receiptUnmatched && !f.doubt() && !f.uncertain() && !forgot && !j.unreplicated(m.at):
 			v.broke(&v.Orphaned, "the receipt of job %s part %d is unmatched, though the job was never in doubt", f.job.ID, m.part)
 		}
 	}
