@@ -162,7 +162,9 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 			}, broken{DupNotAllowed: 1},
 		},
 		"a refused attempt before the accepted one is no duplicate": {
-			func(_ *testing.T, f *facts) { f.submits = append(f.submits, Submit{Job: "one", Part: 1, MessageID: ""}) }, broken{},
+			func(_ *testing.T, f *facts) {
+				f.submits = append(f.submits, Submit{Job: "one", Part: 1, MessageID: ""})
+			}, broken{},
 		},
 		"an uncertain job may have an unmatched receipt": {
 			func(t *testing.T, f *facts) {
@@ -191,7 +193,9 @@ func TestJudgeCatchesEveryKindOfBrokenPromise(t *testing.T) {
 			func(_ *testing.T, f *facts) { f.results = append(f.results, submitted("ghost", "")) }, broken{Stray: 1},
 		},
 		"a submit of a job that nobody published": {
-			func(_ *testing.T, f *facts) { f.submits = append(f.submits, Submit{Job: "ghost", Part: 1, MessageID: ""}) }, broken{Stray: 1},
+			func(_ *testing.T, f *facts) {
+				f.submits = append(f.submits, Submit{Job: "ghost", Part: 1, MessageID: ""})
+			}, broken{Stray: 1},
 		},
 		"submitted, though the SMSC never accepted it": {
 			func(t *testing.T, f *facts) {
