@@ -28,8 +28,13 @@ func (s *Session) housekeep() {
 
 // expireCalls ends the calls whose response timeout has passed and returns
 // when to look again. The timeout is the same for all, so the oldest is first.
+//
+// Of calls that ended in a silence, from before they were sent, the slots are
+// withheld until the peer is heard again: what was written may lie in TCP's
+// buffers, and a window more at every timeout would reach the SMSC all at once.
 func (s *Session) expireCalls(now time.Duration) (next time.Duration) {
 	var expired []*Call
+	heard := time.Duration(s.clock.lastRead.Load())
 	s.mu.Lock()
 	for c := s.calls.oldest; c != nil && c.sentAt+s.cfg.ResponseTimeout <= now; c = s.calls.oldest {
 		s.calls.remove(c)
@@ -47,12 +52,17 @@ func (s *Session) expireCalls(now time.Duration) (next time.Duration) {
 	for _, c := range expired {
 		s.stats.timeouts.Add(1)
 		c.Err = &sms.Error{Op: "submit_sm", Code: sms.CodeUncertain, Err: fmt.Errorf("no response within %s", s.cfg.ResponseTimeout)}
-		s.deliver(c)
+		if s.cfg.EnquireLink < 0 || heard >= c.sentAt {
+			s.deliver(c)
+			continue
+		}
+		s.withheld.Add(1)
+		s.hand(c)
 	}
 	return next
 }
 
-// checkLink sends enquire_link into a silence and ends the session when the
+// checkLink sends enquire_link into a silence, or when slots are withheld, and ends the session when the
 // silence goes on. Any octet from the peer is life. It returns when to look again.
 func (s *Session) checkLink(now time.Duration) (next time.Duration) {
 	if s.cfg.EnquireLink < 0 {
@@ -69,7 +79,7 @@ func (s *Session) checkLink(now time.Duration) (next time.Duration) {
 		dead, next = true, now+time.Hour
 	case asked != 0:
 		next = s.answerDue(now, asked)
-	case now >= last+s.quiet():
+	case now >= last+s.quiet(), s.withheld.Load() > 0:
 		s.restLocked()
 		sequence := s.nextSequenceLocked()
 		s.queueRawLocked(func(b []byte) []byte { return appendHeader(b, cmdEnquireLink, 0, sequence) })

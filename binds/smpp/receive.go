@@ -35,6 +35,9 @@ func (s *Session) readLoop(ctx context.Context) error {
 			return s.readFailed(ctx, f, err)
 		}
 		s.stats.inbound.Add(1)
+		if s.withheld.Load() > 0 {
+			s.win.give(int(s.withheld.Swap(0)))
+		}
 		s.handle(ctx, f)
 	}
 }

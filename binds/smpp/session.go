@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
@@ -111,14 +112,15 @@ const (
 
 // Session is one bound connection. Its methods may be called from many goroutines.
 type Session struct {
-	cfg    Config
-	log    *slog.Logger
-	peer   BindResult
-	conn   *stampedConn
-	frames *frameReader
-	clock  *clock
-	win    *window
-	early  []*Inbound // came before the bind response; read by Run alone
+	cfg      Config
+	log      *slog.Logger
+	peer     BindResult
+	conn     *stampedConn
+	frames   *frameReader
+	clock    *clock
+	win      *window
+	withheld atomic.Int64 // slots of calls that ended in a silence; see expireCalls
+	early    []*Inbound   // came before the bind response; read by Run alone
 
 	closed   chan struct{} // closed by fail
 	noSubmit chan struct{} // closed on leaving stateBound
@@ -276,10 +278,15 @@ func unavailable(cause error) *sms.Error {
 // deliver hands an ended call to whoever waits for it and frees its slot.
 // c has left the table, and is the receiver's from here on.
 func (s *Session) deliver(c *Call) {
+	s.hand(c)
+	s.win.give(1)
+}
+
+// hand hands an ended call over and keeps its slot.
+func (s *Session) hand(c *Call) {
 	if !c.abandoned {
 		c.burst.Done <- c
 	}
-	s.win.give(1)
 }
 
 // nextSequenceLocked returns the next sequence number: 1..0x7FFFFFFF, none
