@@ -105,7 +105,7 @@ func (s *stage) rateOf(ctx context.Context, n int, uneven bool, burst int, out *
 		how = "uneven"
 	}
 	fmt.Fprintf(t, "%d\t%s\t%d\t%.1f\t%s\t%s\t%s\n", n, how, burst, used, out.say(used >= leastUsed*rateLimit, "%.1f %%", 100*used/rateLimit),
-		out.say(e.Over <= 0, "%+.1f in %s", e.Over, e.Window.Round(time.Millisecond)), out.say(calls <= mostCalls, "%.1f", calls))
+		out.say(e.Over <= 0, "%s", e.In(times)), out.say(calls <= mostCalls, "%.1f", calls))
 	progress("%d workers, %s: %.1f/s, %+.1f over, %.1f scripts", n, how, used, e.Over, calls)
 	return len(out.broken) == ok, nil
 }

@@ -33,7 +33,7 @@ func (v *verdicts) limits(t *tabwriter.Writer, accounts []load.Account, a *judge
 			continue
 		}
 		e := judge.ExcessOf(times, float64(r.Rate), r.Burst)
-		rate := v.say(e.Over <= 0, "%+.1f in %s", e.Over, e.Window.Round(time.Millisecond))
+		rate := v.say(e.Over <= 0, "%s", e.In(times))
 		if r.Rate == 0 {
 			rate = "unlimited"
 		}

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -85,6 +86,15 @@ type Excess struct {
 	Window time.Duration // at least a second
 	From   time.Time
 	Count  int
+}
+
+// In tells how much it was, in how long a window, from when on. times are
+// those it was found in.
+func (e Excess) In(times []time.Time) string {
+	if e.Count == 0 {
+		return "nothing"
+	}
+	return fmt.Sprintf("%+.1f in %.2f s from %.0f s on", e.Over, e.Window.Seconds(), e.From.Sub(times[0]).Seconds())
 }
 
 // shortest is the window that the promise begins at.
