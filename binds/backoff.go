@@ -38,7 +38,7 @@ func (b *bind) pause(lived time.Duration, err error) (State, time.Duration) {
 	if errors.Is(err, errHeld) {
 		return StateBackoff, b.pool.heldFor(b.unit)
 	}
-	back := &b.pool.cfg.Backoff
+	back := &b.pool.config().Backoff
 	b.failures++
 	if lived == 0 && errors.Is(err, smpp.ErrClosedUnanswered) {
 		b.silent++
@@ -55,7 +55,7 @@ func (b *bind) pause(lived time.Duration, err error) (State, time.Duration) {
 	case b.silent >= back.SilentCloses:
 		return StateRefused, upTo(back.Credentials)
 	case lived == 0 && errors.As(err, &refused) && refused.Status != 0:
-		switch b.pool.cfg.Status.classifyBind(refused.Status) {
+		switch b.pool.config().Status.classifyBind(refused.Status) {
 		case refusedCredential:
 			return StateRefused, upTo(back.Credentials)
 		case refusedAlready:

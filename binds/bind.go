@@ -23,6 +23,7 @@ const sessionDrain = 5 * time.Second
 type bind struct {
 	pool    *Pool
 	unit    *unit
+	index   int
 	name    string // "acme/1"
 	kind    smpp.BindType
 	limiter Limiter
@@ -31,18 +32,21 @@ type bind struct {
 	session atomic.Pointer[smpp.Session] // nil unless it takes messages; always nil in a receiver
 	fatal   chan sessionFault            // capacity 1; written by senders, read by serve
 	held    chan struct{}                // capacity 1; written by Pool.fewer, read by serve
+	retry   chan struct{}                // capacity 1; written by Pool.rebind, read by rest
+
+	leave context.CancelCauseFunc // guarded by Pool.mu; ends the attempt under way in good order
+	cut   context.CancelFunc      // guarded by Pool.mu; ends it at once
 
 	// Under Deps.Slots.
-	permitted chan struct{}           // capacity 1; written by Pool.admitLocked, read by permit
-	leave     context.CancelCauseFunc // guarded by Pool.mu; ends the attempt under way in good order
-	cut       context.CancelFunc      // guarded by Pool.mu; ends it at once
-	doubt     time.Time               // guarded by Pool.mu; until then an attempt may fail as the last did
+	permitted chan struct{} // capacity 1; written by Pool.admitLocked, read by permit
+	doubt     time.Time     // guarded by Pool.mu; until then an attempt may fail as the last did
 
 	late     sync.WaitGroup // calls of Deps.Late, and looks at the preferred endpoint; awaited by run
 	route    endpoints
-	failures int    // since the last stable session
-	silent   int    // connections in a row that were closed before a PDU
-	alarm    string // refusal that was last logged as an error
+	cfg      *Config // of the present or last attempt
+	failures int     // since the last stable session
+	silent   int     // connections in a row that were closed before a PDU
+	alarm    string  // refusal that was last logged as an error
 
 	mu       sync.Mutex
 	state    State            // guarded by mu
@@ -54,6 +58,7 @@ type bind struct {
 	lastErr  string           // guarded by mu
 	hint     string           // guarded by mu; what to do about lastErr
 	current  *smpp.Session    // guarded by mu; nil between sessions
+	under    *Config          // guarded by mu; that current was made with
 	total    smpp.Stats       // guarded by mu; of ended sessions
 
 	congestion atomic.Int32 // last congestion_state, -1 before the first
@@ -69,13 +74,16 @@ func newBind(p *Pool, u *unit, name string, index int, kind smpp.BindType) *bind
 	b := &bind{
 		pool:      p,
 		unit:      u,
+		index:     index,
 		name:      name,
 		kind:      kind,
-		log:       p.deps.Logger.With("route", p.cfg.Route, "bind", name),
+		log:       p.deps.Logger.With("route", p.config().Route, "bind", name),
 		fatal:     make(chan sessionFault, 1),
 		held:      make(chan struct{}, 1),
+		retry:     make(chan struct{}, 1),
+		cfg:       p.config(),
 		permitted: make(chan struct{}, 1),
-		route:     newEndpoints(&p.cfg, index),
+		route:     newEndpoints(p.config(), index),
 		state:     StateStopped,
 		since:     time.Now(),
 		entered:   make(map[State]uint64),
@@ -101,13 +109,14 @@ func (b *bind) run(intake, work context.Context) {
 		if !ok {
 			return
 		}
+		b.renew()
 		lived, err := b.attempt(stay, live, work)
 		yielded := stay.Err() != nil
 		done()
 		if intake.Err() != nil {
 			return
 		}
-		if lived >= b.pool.cfg.Backoff.StableAfter {
+		if lived >= b.pool.config().Backoff.StableAfter {
 			b.failures = 0
 			b.pool.fulfilled(b.unit)
 		}
@@ -132,6 +141,7 @@ func (b *bind) rest(intake context.Context, state State, pause time.Duration, er
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-b.retry:
 	case <-intake.Done():
 	}
 }
@@ -147,19 +157,23 @@ func (b *bind) attempt(intake, work, late context.Context) (lived time.Duration,
 	b.enter(StateBinding, nil)
 	s, err := smpp.Bind(intake, conn, b.config(late))
 	if err != nil {
-		b.route.ended(0)
+		if intake.Err() == nil {
+			b.route.ended(0)
+		}
 		return 0, bindError(err)
 	}
 	start := time.Now()
 	err = b.serve(intake, work, s)
 	lived = max(time.Since(start), 1)
-	b.route.ended(lived)
+	if intake.Err() == nil { // else it is not the endpoint's fault
+		b.route.ended(lived)
+	}
 	return lived, err
 }
 
 // config is that of the bind's sessions.
 func (b *bind) config(late context.Context) smpp.Config {
-	cfg := b.pool.cfg.session(b.kind)
+	cfg := b.cfg.session(b.kind)
 	cfg.Logger = b.log
 	cfg.Tracer, cfg.Name = b.pool.deps.Tracer, b.name
 	cfg.OnFree = b.pool.notify
@@ -189,7 +203,7 @@ func (b *bind) connect(ctx context.Context) (net.Conn, error) {
 		b.attempts++
 		b.mu.Unlock()
 		b.enter(StateConnecting, nil)
-		conn, err := b.pool.dial(ctx, endpoint)
+		conn, err := b.pool.dial(ctx, b.cfg, endpoint)
 		if err == nil {
 			return conn, nil
 		}
@@ -208,9 +222,10 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(work) }()
 	b.mu.Lock()
-	b.current = s
+	b.current, b.under = s, b.cfg
 	b.sessions++
 	b.mu.Unlock()
+	b.widen() // if that was changed meanwhile
 	b.enter(StateBound, nil)
 	b.trusted()
 	b.moved()
@@ -253,7 +268,7 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 			if b.pool.heldFor(b.unit) == 0 {
 				continue // that was long ago
 			}
-			b.drain(work, s, b.pool.cfg.ResponseTimeout+sessionDrain, errHeld)
+			b.drain(work, s, b.pool.config().ResponseTimeout+sessionDrain, errHeld)
 			<-ended
 			err, done = errHeld, true
 		case <-returns.C:
@@ -263,7 +278,7 @@ func (b *bind) serve(intake, work context.Context, s *smpp.Session) error {
 				returns.Reset(b.route.patience())
 				continue
 			}
-			b.drain(work, s, b.pool.cfg.ResponseTimeout+sessionDrain, errReturning)
+			b.drain(work, s, b.pool.config().ResponseTimeout+sessionDrain, errReturning)
 			<-ended
 			err, done = errReturning, true
 		}
@@ -330,6 +345,10 @@ func (b *bind) enter(state State, err error) {
 	}
 	b.mu.Unlock()
 
+	select {
+	case b.pool.entered <- struct{}{}:
+	default: // somebody will look
+	}
 	log := b.log.Info
 	switch {
 	case state == StateConnecting || state == StateBinding:
@@ -341,7 +360,7 @@ func (b *bind) enter(state State, err error) {
 		}
 	case state == StateBound:
 		b.alarm = ""
-	case errors.Is(err, errReturning), errors.Is(err, errGivesWay):
+	case errors.Is(err, errReturning), errors.Is(err, errGivesWay), errors.Is(err, errChanged), errors.Is(err, errRetired):
 	case state == StateBackoff || err != nil:
 		log = b.log.Warn
 	}

@@ -16,7 +16,7 @@ func (b *bind) status() Status {
 		Attempts: b.attempts, Sessions: b.sessions, LastErr: b.lastErr, Hint: b.hint, Congestion: int(b.congestion.Load()), Stats: b.total,
 	}
 	if b.kind != smpp.Receiver {
-		st.Window = b.pool.cfg.Window
+		st.Window = b.pool.config().Window
 	}
 	if b.current != nil {
 		now, peer := b.current.Stats(), b.current.Peer()

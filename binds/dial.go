@@ -31,21 +31,21 @@ func (c *Config) dialer() *net.Dialer {
 }
 
 // dial opens a connection, with its TLS handshake if there is one.
-func (p *Pool) dial(ctx context.Context, endpoint string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.DialTimeout)
+func (p *Pool) dial(ctx context.Context, c *Config, endpoint string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.DialTimeout)
 	defer cancel()
 	dial := p.deps.Dial
 	if dial == nil {
-		dial = p.cfg.dialer().DialContext
+		dial = c.dialer().DialContext
 	}
 	conn, err := dial(ctx, "tcp", endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", endpoint, err)
 	}
-	if p.cfg.TLS == nil {
+	if c.TLS == nil {
 		return conn, nil
 	}
-	cfg := p.cfg.TLS.Clone()
+	cfg := c.TLS.Clone()
 	if cfg.ServerName == "" {
 		cfg.ServerName, _, _ = net.SplitHostPort(endpoint)
 	}

@@ -84,9 +84,9 @@ func (b *bind) lookHome(ctx context.Context) <-chan bool {
 		answer <- false
 		return answer
 	}
-	home := b.route.list[b.route.home]
+	home, cfg := b.route.list[b.route.home], b.cfg
 	b.late.Go(func() {
-		conn, err := b.pool.dial(ctx, home)
+		conn, err := b.pool.dial(ctx, cfg, home)
 		if err == nil {
 			_ = conn.Close()
 		} else {

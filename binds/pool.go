@@ -1,9 +1,11 @@
 package binds
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,11 +15,12 @@ import (
 
 // Pool is the binds of one route.
 type Pool struct {
-	cfg     Config
-	deps    Deps
-	units   []*unit
-	binds   []*bind // of all units
-	senders []*bind // those that submit
+	cfg  atomic.Pointer[Config] // replaced as a whole by Change
+	deps Deps
+	crew atomic.Pointer[crew] // replaced as a whole, with mu held
+
+	changed chan struct{} // capacity 1; written by Change, read by reconcile
+	entered chan struct{} // capacity 1; written by binds that enter a state, read by await
 
 	listeners    atomic.Pointer[[]func()]
 	reservations sync.Pool            // of *Reservation, with nothing of their last job
@@ -36,32 +39,63 @@ func New(cfg Config, deps Deps) (*Pool, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Pool{cfg: cfg, deps: deps, tenancy: tenancy{news: make(chan struct{}, 1)}}
+	p := &Pool{
+		deps: deps, tenancy: tenancy{news: make(chan struct{}, 1)},
+		changed: make(chan struct{}, 1), entered: make(chan struct{}, 1),
+	}
+	p.cfg.Store(&cfg)
 	p.listeners.Store(new([]func()))
+	p.crew.Store(new(crew))
 	for i := range cfg.Binds {
 		p.add(i)
 	}
 	return p, nil
 }
 
+// config is what is in force now.
+func (p *Pool) config() *Config { return p.cfg.Load() }
+
+// crew is the binds of a pool.
+type crew struct {
+	units   []*unit
+	binds   []*bind // of all units
+	senders []*bind // those that submit
+}
+
+func (p *Pool) members() *crew { return p.crew.Load() }
+
 // add makes the unit with this index: a bind, or a pair's two.
-func (p *Pool) add(index int) {
-	u := &unit{}
+func (p *Pool) add(index int) *unit {
+	cfg := p.config()
+	u := &unit{index: index, pair: cfg.Pair, kind: cfg.BindType, over: make(chan struct{})}
 	member := func(kind smpp.BindType, half string) {
-		b := newBind(p, u, fmt.Sprintf("%s/%d%s", p.cfg.Route, index+1, half), index, kind)
-		u.binds = append(u.binds, b)
-		if kind != smpp.Receiver {
-			p.senders = append(p.senders, b)
-		}
+		u.binds = append(u.binds, newBind(p, u, fmt.Sprintf("%s/%d%s", cfg.Route, index+1, half), index, kind))
 	}
-	if p.cfg.Pair {
+	if cfg.Pair {
 		member(smpp.Transmitter, "/tx")
 		member(smpp.Receiver, "/rx")
 	} else {
-		member(p.cfg.BindType, "")
+		member(cfg.BindType, "")
 	}
-	p.units = append(p.units, u)
-	p.binds = append(p.binds, u.binds...)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.enlistLocked(append(slices.Clone(p.members().units), u))
+	return u
+}
+
+// enlistLocked has the pool consist of these units. Called with mu held.
+func (p *Pool) enlistLocked(units []*unit) {
+	slices.SortStableFunc(units, func(a, b *unit) int { return cmp.Compare(a.index, b.index) })
+	c := &crew{units: units}
+	for _, u := range units {
+		for _, b := range u.binds {
+			c.binds = append(c.binds, b)
+			if b.kind != smpp.Receiver {
+				c.senders = append(c.senders, b)
+			}
+		}
+	}
+	p.crew.Store(c)
 }
 
 // Run keeps the binds alive until intake ends, then drains: no new
@@ -74,9 +108,11 @@ func (p *Pool) Run(intake, work context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(work, cancel)()
 	var wg sync.WaitGroup
-	for _, b := range p.binds {
-		wg.Go(func() { b.run(intake, work) })
+	start := func(u *unit) { p.start(&wg, intake, work, u) }
+	for _, u := range p.members().units {
+		start(u)
 	}
+	wg.Go(func() { p.reconcile(intake, start) })
 	if p.deps.Slots != nil {
 		ended, end := context.WithCancel(context.WithoutCancel(work))
 		var keeper sync.WaitGroup
@@ -123,7 +159,7 @@ func (s Short) String() string {
 // slots of a bind, and sends its last parts as its first are answered.
 func (p *Pool) TryReserve(n int) (*Reservation, Shortage) {
 	n = max(n, 1)
-	slots := min(n, p.cfg.Window)
+	slots := min(n, p.config().Window)
 	best, free := p.freest()
 	if best == nil {
 		return nil, Shortage{Reason: ShortBind}
@@ -138,7 +174,7 @@ func (p *Pool) TryReserve(n int) (*Reservation, Shortage) {
 	}
 	// The race was lost, or the bind is at its rate. Asking each bind also
 	// marks its window as missed, so that it tells when slots come free.
-	for _, b := range p.senders {
+	for _, b := range p.members().senders {
 		r, s := b.reserve(n, slots)
 		if r != nil {
 			return r, Shortage{}
@@ -153,7 +189,7 @@ func (p *Pool) TryReserve(n int) (*Reservation, Shortage) {
 // freest returns the bind with most free slots, nil when none is bound.
 func (p *Pool) freest() (best *bind, free int) {
 	free = -1
-	for _, b := range p.senders {
+	for _, b := range p.members().senders {
 		if s := b.session.Load(); s != nil {
 			if n := s.Free(); n > free {
 				best, free = b, n
@@ -185,7 +221,7 @@ func (p *Pool) notify() {
 
 // Bound returns how many binds take messages now.
 func (p *Pool) Bound() (n int) {
-	for _, b := range p.senders {
+	for _, b := range p.members().senders {
 		if b.session.Load() != nil {
 			n++
 		}
@@ -218,8 +254,8 @@ type Status struct {
 
 // Snapshot returns the state of each bind.
 func (p *Pool) Snapshot() []Status {
-	out := make([]Status, 0, len(p.binds))
-	for _, b := range p.binds {
+	out := make([]Status, 0, len(p.members().binds))
+	for _, b := range p.members().binds {
 		out = append(out, b.status())
 	}
 	return out

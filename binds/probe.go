@@ -31,8 +31,8 @@ func Probe(ctx context.Context, cfg Config) (ProbeResult, error) {
 	if err != nil {
 		return ProbeResult{}, err
 	}
-	res := ProbeResult{Endpoint: p.cfg.Endpoints[0]}
-	for _, b := range p.units[0].binds {
+	res := ProbeResult{Endpoint: p.config().Endpoints[0]}
+	for _, b := range p.members().units[0].binds {
 		if err = p.probe(ctx, b.kind, &res); err != nil {
 			break
 		}
@@ -47,13 +47,13 @@ func Probe(ctx context.Context, cfg Config) (ProbeResult, error) {
 
 func (p *Pool) probe(ctx context.Context, kind smpp.BindType, res *ProbeResult) error {
 	start := time.Now()
-	conn, err := p.dial(ctx, res.Endpoint)
+	conn, err := p.dial(ctx, p.config(), res.Endpoint)
 	if err != nil {
 		return err
 	}
 	res.Connect += time.Since(start)
 	start = time.Now()
-	s, err := smpp.Bind(ctx, conn, p.cfg.session(kind))
+	s, err := smpp.Bind(ctx, conn, p.config().session(kind))
 	if err != nil {
 		return bindError(err)
 	}

@@ -1,8 +1,11 @@
 package binds
 
 import (
+	"context"
 	"errors"
 	"time"
+
+	"github.com/shortwire-sms/shortwire/binds/smpp"
 )
 
 // errHeld is why a bind does not try to bind although it is configured.
@@ -13,9 +16,15 @@ const maxHolds = 5
 
 // unit is what Config.Binds counts: a bind, or the two sessions of a pair.
 type unit struct {
-	binds []*bind
-	until time.Time // guarded by Pool.mu; held back before
-	holds int       // guarded by Pool.mu; times in a row, without a stable session between
+	index   int
+	pair    bool          // or one bind,
+	kind    smpp.BindType // of this type
+	over    chan struct{} // closed when its binds have ended
+	binds   []*bind
+	end     context.CancelCauseFunc // of its binds' intake; written by Pool.start
+	retired bool                    // guarded by Pool.mu; it ends and is not in the configuration any more
+	until   time.Time               // guarded by Pool.mu; held back before
+	holds   int                     // guarded by Pool.mu; times in a row, without a stable session between
 
 	// Under Deps.Slots, which replaces until and holds; guarded by Pool.mu.
 	slot    bool  // its binds may have connections
@@ -46,8 +55,8 @@ func (p *Pool) fewer(b *bind) time.Duration {
 		return wait
 	}
 	least, fewest, free := b.unit, b.unit.bound(), 0
-	for _, u := range p.units {
-		if u.until.After(now) {
+	for _, u := range p.members().units {
+		if u.until.After(now) || u.retired {
 			continue
 		}
 		free++
@@ -58,14 +67,14 @@ func (p *Pool) fewer(b *bind) time.Duration {
 	if free <= 1 {
 		return 0
 	}
-	back := p.cfg.Backoff.AlreadyBound
+	back := p.config().Backoff.AlreadyBound
 	hold := between(back, 2*back) << least.holds
 	least.holds = min(least.holds+1, maxHolds)
 	least.until = now.Add(hold)
 	for _, member := range least.binds {
 		member.hold()
 	}
-	p.deps.Logger.Warn("fewer binds are tried for a while", "route", p.cfg.Route, "binds", free-1, "configured", len(p.units),
+	p.deps.Logger.Warn("fewer binds are tried for a while", "route", p.config().Route, "binds", free-1, "configured", len(p.members().units),
 		"for", hold.Round(time.Second), "error", errHeld)
 	if least == b.unit {
 		return hold
@@ -94,15 +103,17 @@ func (p *Pool) Wanted() (n int) {
 	if p.deps.Slots != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		for _, u := range p.units {
+		for _, u := range p.members().units {
 			if u.slot && !u.leaving {
 				n++
 			}
 		}
 		return n
 	}
-	for _, u := range p.units {
-		if p.heldFor(u) == 0 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range p.members().units {
+		if !u.retired && !u.until.After(time.Now()) {
 			n++
 		}
 	}

@@ -175,7 +175,7 @@ func (r *Reservation) reply(c *smpp.Call) sms.Reply {
 	case c.Status == smpp.StatusOK:
 		reply.RawMessageID = c.MessageID
 	default:
-		own := r.bind.pool.cfg.Status
+		own := r.bind.pool.config().Status
 		e := own.Error("submit_sm", c.Status)
 		reply.Err = e
 		switch own.Classify(c.Status) {

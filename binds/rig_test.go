@@ -143,7 +143,7 @@ func (r *rig) send(t *testing.T, n int) []sms.Reply {
 
 // free returns the free slots over all bound sessions.
 func (r *rig) free() (n int) {
-	for _, b := range r.binds {
+	for _, b := range r.members().binds {
 		if s := b.session.Load(); s != nil {
 			n += s.Free()
 		}

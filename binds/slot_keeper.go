@@ -45,7 +45,7 @@ func (p *Pool) keepSlots(intake, ended context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), slotCallTimeout)
 	defer cancel()
 	if _, err := p.deps.Slots.Renew(ctx, SlotUse{}); err != nil {
-		p.deps.Logger.Warn("bind slots not given back, they expire", "route", p.cfg.Route, "error", err)
+		p.deps.Logger.Warn("bind slots not given back, they expire", "route", p.config().Route, "error", err)
 	}
 }
 

@@ -68,15 +68,12 @@ type tenancy struct {
 
 // permit waits until the bind's unit has a slot, and returns what an attempt
 // of its is to end with in place of intake and work. The attempt's end is told
-// with done. Without Deps.Slots it is always permitted.
+// with done. Without Deps.Slots there is no waiting.
 func (b *bind) permit(intake, work context.Context) (stay, live context.Context, done func(), ok bool) {
 	p := b.pool
-	if p.deps.Slots == nil {
-		return intake, work, func() {}, true
-	}
 	for {
 		p.mu.Lock()
-		if b.unit.slot && !b.unit.leaving {
+		if p.deps.Slots == nil || b.unit.slot && !b.unit.leaving {
 			stay, leave := context.WithCancelCause(intake)
 			live, cut := context.WithCancel(work)
 			b.unit.busy++
@@ -137,7 +134,7 @@ func (p *Pool) tell() {
 // doubted notes an attempt that failed and the pause after it: until then, and
 // longer with each failure, other workers' binds come first.
 func (b *bind) doubted(pause time.Duration) {
-	doubt := pause + b.pool.cfg.Backoff.StableAfter<<min(max(b.failures-1, 0), maxHolds)
+	doubt := pause + b.pool.config().Backoff.StableAfter<<min(max(b.failures-1, 0), maxHolds)
 	b.pool.mu.Lock()
 	defer b.pool.mu.Unlock()
 	b.doubt = time.Now().Add(doubt)
@@ -156,16 +153,16 @@ func (p *Pool) slotUse() SlotUse {
 	defer p.mu.Unlock()
 	use := SlotUse{Refused: p.tenancy.refused}
 	if use.Refused > 0 {
-		use.Hold = between(p.cfg.Backoff.AlreadyBound, 2*p.cfg.Backoff.AlreadyBound)
+		use.Hold = between(p.config().Backoff.AlreadyBound, 2*p.config().Backoff.AlreadyBound)
 	}
-	for _, u := range p.units {
+	for _, u := range p.members().units {
 		if u.slot {
 			use.Held++
 			if u.whole() {
 				use.Bound++
 			}
 		}
-		if p.tenancy.ending {
+		if p.tenancy.ending || u.retired {
 			continue
 		}
 		use.Wanted++
@@ -196,7 +193,7 @@ func (p *Pool) settle(a slotAnswer) {
 			p.shareLocked(a.grant.Slots)
 		}
 	})
-	log := p.deps.Logger.With("route", p.cfg.Route)
+	log := p.deps.Logger.With("route", p.config().Route)
 	if recovered {
 		log.Info("bind slots are renewed again")
 	}
@@ -209,7 +206,7 @@ func (p *Pool) settle(a slotAnswer) {
 // keeps its slot until its sessions have ended.
 func (p *Pool) shareLocked(n int) {
 	var staying []*unit
-	for _, u := range p.units {
+	for _, u := range p.members().units {
 		if u.slot && !u.leaving {
 			staying = append(staying, u)
 		}
@@ -223,8 +220,8 @@ func (p *Pool) shareLocked(n int) {
 		}
 	}
 	for _, firm := range []bool{true, false} {
-		for _, u := range p.units {
-			if p.heldLocked() < n && !u.slot && u.firmLocked() == firm {
+		for _, u := range p.members().units {
+			if p.heldLocked() < n && !u.slot && !u.retired && u.firmLocked() == firm {
 				p.admitLocked(u)
 			}
 		}
@@ -233,7 +230,7 @@ func (p *Pool) shareLocked(n int) {
 
 // heldLocked counts the units that have a slot.
 func (p *Pool) heldLocked() (n int) {
-	for _, u := range p.units {
+	for _, u := range p.members().units {
 		if u.slot {
 			n++
 		}
@@ -279,14 +276,14 @@ func (p *Pool) unanswered(err error) {
 	p.tenancy.err = err
 	p.mu.Unlock()
 	if first {
-		p.deps.Logger.Warn("bind slots not renewed", "route", p.cfg.Route, "error", err)
+		p.deps.Logger.Warn("bind slots not renewed", "route", p.config().Route, "error", err)
 	}
 }
 
 // lapse has everything leave: the lease ends soon.
 func (p *Pool) lapse() {
 	p.change(func() {
-		for _, u := range p.units {
+		for _, u := range p.members().units {
 			if u.slot {
 				p.leaveLocked(u, errLapsed)
 			}
@@ -298,7 +295,7 @@ func (p *Pool) lapse() {
 func (p *Pool) cutSlots() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, b := range p.binds {
+	for _, b := range p.members().binds {
 		if b.cut != nil {
 			b.cut()
 		}
@@ -309,7 +306,7 @@ func (p *Pool) cutSlots() {
 func (p *Pool) endTenancy() {
 	p.change(func() {
 		p.tenancy.ending = true
-		for _, u := range p.units {
+		for _, u := range p.members().units {
 			p.vacateLocked(u)
 		}
 	})
@@ -319,12 +316,12 @@ func (p *Pool) endTenancy() {
 // waits for open messages, and the reason to log, nil for a drain.
 func (b *bind) farewell(cause error) (limit time.Duration, reason error) {
 	switch {
-	case errors.Is(cause, errGivesWay):
-		return b.pool.cfg.ResponseTimeout + sessionDrain, errGivesWay
+	case errors.Is(cause, errGivesWay), errors.Is(cause, errChanged), errors.Is(cause, errRetired):
+		return b.pool.config().ResponseTimeout + sessionDrain, cause
 	case errors.Is(cause, errLapsed):
 		return lapseDrain, errLapsed
 	}
-	return b.pool.cfg.DrainTimeout, nil
+	return b.pool.config().DrainTimeout, nil
 }
 
 // Standby reports whether the pool has no bind because other workers have all

@@ -22,7 +22,7 @@ func TestTheKernelWatchesConnections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := p.dial(t.Context(), l.Addr().String())
+		conn, err := p.dial(t.Context(), p.config(), l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

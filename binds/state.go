@@ -8,9 +8,9 @@ import "slices"
 //	stopped      connecting · standby · backoff (held back from the start)
 //	standby      connecting · stopped
 //	connecting   connecting (the next endpoint) · binding · backoff · standby · stopped
-//	binding      bound · backoff · refused · standby · stopped
+//	binding      bound · connecting (the configuration has changed) · backoff · refused · standby · stopped
 //	bound        draining · backoff (the connection was lost) · standby (so was its slot) · stopped
-//	draining     connecting (back to the preferred endpoint) · backoff · standby · stopped
+//	draining     connecting (back to the preferred endpoint, or the configuration has changed) · backoff · standby · stopped
 //	backoff      connecting · standby · stopped
 //	refused      connecting · backoff (held back meanwhile) · standby · stopped
 //
@@ -39,7 +39,7 @@ var transitions = map[State][]State{
 	StateStopped:    {StateConnecting, StateStandby, StateBackoff},
 	StateStandby:    {StateConnecting, StateStopped},
 	StateConnecting: {StateConnecting, StateBinding, StateBackoff, StateStandby, StateStopped},
-	StateBinding:    {StateBound, StateBackoff, StateRefused, StateStandby, StateStopped},
+	StateBinding:    {StateBound, StateConnecting, StateBackoff, StateRefused, StateStandby, StateStopped},
 	StateBound:      {StateDraining, StateBackoff, StateStandby, StateStopped},
 	StateDraining:   {StateConnecting, StateBackoff, StateStandby, StateStopped},
 	StateBackoff:    {StateConnecting, StateStandby, StateStopped},

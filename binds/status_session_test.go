@@ -62,7 +62,7 @@ func TestARefusedSessionIsWithdrawnBeforeItsReplyIsGiven(t *testing.T) {
 
 func TestARefusalOfASessionIsHeardThoughOneOfTheLastIsUnread(t *testing.T) {
 	bubble(t, smsctest.Config{}, Config{}, Deps{}, func(t *testing.T, r *rig) {
-		b := r.binds[0]
+		b := r.members().binds[0]
 		old := b.session.Load()
 		refused := false
 		r.Notify(func() { // before the new session's end is waited for

@@ -93,6 +93,20 @@ func newCallTable(window int) callTable {
 	return callTable{places: make([]*Call, size)}
 }
 
+// room is how many calls the table is made for.
+func (t *callTable) room() int { return len(t.places) / 2 }
+
+// fit makes room for a larger window.
+func (t *callTable) fit(window int) {
+	if window <= t.room() {
+		return
+	}
+	t.places = newCallTable(window).places
+	for c := t.oldest; c != nil; c = c.next { // their numbers differed in a smaller table, so they do here
+		*t.place(c.sequence) = c
+	}
+}
+
 func (t *callTable) place(sequence uint32) **Call {
 	return &t.places[sequence&uint32(len(t.places)-1)]
 }

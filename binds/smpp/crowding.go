@@ -43,6 +43,16 @@ func (c *crowding) answered(status uint32, open int) (change int) {
 	return c.limit - before
 }
 
+// resize takes another configured window and returns by how much limit has changed.
+func (c *crowding) resize(size int) (change int) {
+	before := c.limit
+	if c.limit == c.size {
+		c.limit = size
+	}
+	c.size, c.limit = size, min(c.limit, size)
+	return c.limit - before
+}
+
 // suspected reports whether refusals seem to come of the number of open
 // messages: the window is narrowed, or most answers of late say so.
 func (c *crowding) suspected() bool {

@@ -122,11 +122,12 @@ func (s *Session) complete(f frame, id string) {
 	if c != nil && (f.command == c.response || f.command == cmdGenericNack) {
 		change := s.crowding.answered(f.status, s.calls.n)
 		s.win.resize(change)
+		configured := s.crowding.size
 		s.calls.remove(c)
 		s.notifyLocked()
 		s.mu.Unlock()
 		if change != 0 {
-			s.log.Warn("window changed to what the SMSC seems to grant", "window", s.Window(), "configured", s.cfg.Window)
+			s.log.Warn("window changed to what the SMSC seems to grant", "window", s.Window(), "configured", configured)
 		}
 		s.stats.responses.Add(1)
 		c.Status, c.MessageID = f.status, id

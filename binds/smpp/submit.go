@@ -48,6 +48,21 @@ func (s *Session) Free() int { return max(0, int(s.win.free.Load())) }
 // was found to grant less.
 func (s *Session) Window() int { return int(s.win.size.Load()) }
 
+// Resize changes the window, 1..MaxWindow, while messages are open: a smaller
+// one holds as soon as those above it are answered. Where the SMSC was found
+// to grant less, less it stays.
+func (s *Session) Resize(window int) {
+	window = min(max(window, 1), MaxWindow)
+	s.mu.Lock()
+	s.calls.fit(window)
+	change := s.crowding.resize(window)
+	s.win.resize(change)
+	s.mu.Unlock()
+	if change > 0 && s.cfg.OnFree != nil {
+		s.cfg.OnFree()
+	}
+}
+
 // Go sends messages of one burst and returns without waiting. The caller has
 // acquired a slot for each; Go takes them over, also when it fails. Each call
 // comes out of b.Done exactly once, unless Go fails (nothing was sent, the
@@ -67,7 +82,7 @@ func (s *Session) Go(b *Burst, msgs []*sms.Message) error {
 		s.win.give(len(msgs))
 		return unavailable(ErrNotBound)
 	}
-	if s.calls.n+len(msgs) > s.cfg.Window {
+	if s.calls.n+len(msgs) > s.calls.room() {
 		s.mu.Unlock()
 		panic("smpp: Go without Acquire")
 	}

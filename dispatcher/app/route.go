@@ -40,6 +40,7 @@ var (
 // route is one route's parts.
 type route struct {
 	cfg        atomic.Pointer[RouteConfig] // replaced as a whole by change
+	log        *slog.Logger
 	pool       *binds.Pool
 	limit      *ratelimit.Fleet
 	bindLimits bindLimits
@@ -60,7 +61,7 @@ func (r *route) config() *RouteConfig { return r.cfg.Load() }
 const lateTimeout = 30 * time.Second
 
 func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger) (*route, error) {
-	r := &route{limit: ratelimit.NewFleet(ratelimit.FleetConfig{Route: cfg.Name, Limits: cfg.rateLimits()}, p.redis)}
+	r := &route{log: log, limit: ratelimit.NewFleet(ratelimit.FleetConfig{Route: cfg.Name, Limits: cfg.rateLimits()}, p.redis)}
 	r.cfg.Store(cfg)
 	r.bindLimits.set(cfg.BindRate)
 	var err error

@@ -145,7 +145,9 @@ func (r *route) change(next *RouteConfig, secure *tls.Config, drain time.Duratio
 		r.limit.Set(next.rateLimits())
 		r.bindLimits.set(next.BindRate)
 	})
-	r.pool.Change(next.pool(secure, drain))
+	if err := r.pool.Change(next.pool(secure, drain)); err != nil {
+		r.log.Error("binds keep the configuration they have", "route", next.Name, "err", err) // its check is weaker than ours
+	}
 	r.secure = secure
 	r.cfg.Store(next)
 }
