@@ -139,6 +139,14 @@ func (r *Rig) Worker(id string) (stop func() error) {
 	return stop
 }
 
+// AdminURL is that of the last worker.
+func (r *Rig) AdminURL() string {
+	r.mu.Lock()
+	w := r.worker
+	r.mu.Unlock()
+	return w.AdminURL(r.t.Context())
+}
+
 // Status is that of the last worker, zero while there is none.
 func (r *Rig) Status() (s app.Status) {
 	r.mu.Lock()
@@ -218,12 +226,18 @@ func (r *Rig) Connect() *nats.Conn {
 // Publish sends jobs as producer "shop" in the normal lane.
 func (r *Rig) Publish(jobs ...string) {
 	r.t.Helper()
+	r.PublishTo("acme", jobs...)
+}
+
+// PublishTo is Publish to another route.
+func (r *Rig) PublishTo(route string, jobs ...string) {
+	r.t.Helper()
 	js, err := jetstream.New(r.Connect())
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	for _, j := range jobs {
-		if _, err := js.PublishAsync("sms.jobs.acme.normal.shop", []byte(j)); err != nil {
+		if _, err := js.PublishAsync("sms.jobs."+route+".normal.shop", []byte(j)); err != nil {
 			r.t.Fatal(err)
 		}
 	}
