@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -64,6 +65,7 @@ type tenancy struct {
 	err     error         // guarded by Pool.mu
 	ending  bool          // guarded by Pool.mu; intake is over
 	news    chan struct{} // capacity 1; something that Redis should hear of soon
+	some    atomic.Bool   // there is a slot; written with mu held
 }
 
 // permit waits until the bind's unit has a slot, and returns what an attempt
@@ -109,6 +111,7 @@ func (p *Pool) change(do func()) {
 	before := p.heldLocked()
 	do()
 	after := p.heldLocked()
+	p.tenancy.some.Store(after > 0)
 	p.mu.Unlock()
 	if (before == 0) != (after == 0) {
 		p.notify()
@@ -325,14 +328,10 @@ func (b *bind) farewell(cause error) (limit time.Duration, reason error) {
 }
 
 // Standby reports whether the pool has no bind because other workers have all
-// that the account may have, or because Redis does not say.
+// that the account may have, or because Redis does not say. Listeners of Notify
+// are told when that changes.
 func (p *Pool) Standby() bool {
-	if p.deps.Slots == nil {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.heldLocked() == 0
+	return p.deps.Slots != nil && !p.tenancy.some.Load()
 }
 
 // Slots returns the pool's part of the account's binds, nil without Deps.Slots.

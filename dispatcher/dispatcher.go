@@ -86,6 +86,7 @@ type Dispatcher struct {
 	deps      Deps
 	log       *slog.Logger
 	turnstile *turnstile
+	duty      duty
 	hands     [laneCount]*hands
 	ahead     [laneCount]*hands       // for jobs that overtake: those of the others may all be taken
 	detours   atomic.Pointer[detours] // written by watch; nil without a fallback
@@ -161,7 +162,8 @@ func (c Config) withDefaults() Config {
 // work ends, what is still in flight is handed back unfinished. It returns
 // after the last job was settled or handed back.
 func (d *Dispatcher) Run(intake, work context.Context) error {
-	d.deps.Binds.Notify(d.turnstile.turn)
+	d.deps.Binds.Notify(func() { d.report(); d.turnstile.turn() })
+	d.report()
 	if f := d.turnstile.fleet; f != nil {
 		f.Notify(d.turnstile.renewed, d.turnstile.demand)
 	}

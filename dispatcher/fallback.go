@@ -132,6 +132,9 @@ func (a *attempt) begun() bool { return a.ref.Doubt || len(a.parts) > 0 }
 
 // choose decides by which way the job goes out.
 func (d *Dispatcher) choose(a *attempt) error {
+	if d.duty.off.Load() {
+		return errStandby
+	}
 	r := d.detours.Load()
 	switch {
 	case a.out == d && r.straight():
@@ -238,7 +241,11 @@ func (d *Dispatcher) look(bindless map[*Dispatcher]time.Time, p FallbackPolicy) 
 		seen[next] = true
 		w := &way{Dispatcher: next, able: true}
 		reason, since := LimitNoBind, time.Now()
-		if next.deps.Binds.Bound() > 0 {
+		if next.duty.off.Load() {
+			// Its own jobs are others' now. Who stands in for another must have a bind.
+			w.able = next == d
+			delete(bindless, next)
+		} else if next.deps.Binds.Bound() > 0 {
 			delete(bindless, next)
 		} else if at, known := bindless[next]; known {
 			since = at

@@ -21,17 +21,20 @@ func (d *Dispatcher) overtake(ctx context.Context, route string, lane sms.Lane, 
 	})
 }
 
-// consumeLane takes the jobs of one lane until intake ends. When it is to take
-// more or fewer at a time it begins anew: the server takes back at once what
-// was fetched and not begun.
+// consumeLane takes the jobs of one lane until intake ends, except while it is
+// off duty. When it is to take more or fewer at a time it begins anew: the
+// server takes back at once what was fetched and not begun.
 func (d *Dispatcher) consumeLane(intake, work context.Context, lane sms.Lane, hands *hands, from source) error {
 	for intake.Err() == nil {
+		d.duty.wait(intake)
 		pass, end := context.WithCancelCause(intake)
 		limit := hands.until(func() { end(errResized) })
+		leave := d.duty.until(func() { end(errStandby) })
 		err := d.consume(pass, intake, work, lane, hands, func(handle func(Delivery)) error {
 			return from(pass, d.route, lane, min(limit, d.config().Prefetch), handle)
 		})
 		hands.until(nil)
+		leave()
 		end(nil)
 		if err != nil {
 			return err

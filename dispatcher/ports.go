@@ -172,11 +172,12 @@ const (
 	LimitRedis     Limit = "redis"     // no tokens for want of Redis
 	LimitWindow    Limit = "window"
 	LimitNoBind    Limit = "no_bind"
+	LimitStandby   Limit = "standby" // other workers have all binds that the account may have
 	LimitAccount   Limit = "account" // paused: the SMSC refuses the account
 	LimitPaused    Limit = "paused"  // by an operator: all that wait, or could, are of lanes that are paused
 )
 
 // Limits lists every Limit, in the order above.
 func Limits() []Limit {
-	return []Limit{LimitNone, LimitRate, LimitThrottled, LimitRedis, LimitWindow, LimitNoBind, LimitAccount, LimitPaused}
+	return []Limit{LimitNone, LimitRate, LimitThrottled, LimitRedis, LimitWindow, LimitNoBind, LimitStandby, LimitAccount, LimitPaused}
 }

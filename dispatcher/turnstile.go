@@ -33,6 +33,7 @@ type turnstile struct {
 	most    int                  // parts that may go at once; guarded by mu
 	closed  [laneCount]bool      // paused by an operator; guarded by mu
 	ended   bool                 // no jobs of other routes any more; guarded by mu
+	away    bool                 // none of its own, for now; guarded by mu
 	queues  [laneCount]laneQueue // guarded by mu
 	credits [laneCount]int       // parts that may go before a less urgent lane's; guarded by mu
 	stalled *waiter              // found no tokens; guarded by mu
@@ -87,7 +88,7 @@ func (t *turnstile) waitFor(ctx context.Context, lane sms.Lane, producer string,
 	w := t.waiters.Get().(*waiter)
 	w.n, w.of = n, of
 	t.mu.Lock()
-	if t.ended && t.guest(of) {
+	if guest := t.guest(of); guest && t.ended || !guest && t.away {
 		t.mu.Unlock()
 		return nil, 0, nil
 	}
@@ -216,7 +217,10 @@ func (t *turnstile) demand() (n int) {
 // limit notes what limits the route: nothing else counts while it is paused.
 // Called with mu held.
 func (t *turnstile) limit(l Limit) {
-	if t.account.on {
+	switch {
+	case t.away:
+		l = LimitStandby
+	case t.account.on:
 		l = LimitAccount
 	}
 	t.meter.set(l)
