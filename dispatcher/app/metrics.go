@@ -14,6 +14,7 @@ import (
 // instruments are read from Status when somebody asks: counting costs the hot
 // path nothing beyond its own atomic counters.
 type instruments struct {
+	rates                                                                  rateInstruments
 	outcomes, codes, overtaken, retries, dead, diverted, receipts, inbound metric.Int64ObservableCounter
 	entered                                                                metric.Int64ObservableCounter
 	limitedFor                                                             metric.Float64ObservableCounter
@@ -57,6 +58,8 @@ func observe(m *admin.Metrics, status func() Status) error {
 	failed = first(failed, err)
 	ins.matchRate, err = meter.Float64ObservableGauge("shortwire.receipts.match_rate",
 		metric.WithDescription("share of receipts published with their job in the last minutes, 0..1; absent when there was none"))
+	failed = first(failed, err)
+	ins.rates, err = newRateInstruments(meter)
 	if failed = first(failed, err); failed != nil {
 		return fmt.Errorf("instruments: %w", failed)
 	}
@@ -66,7 +69,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 			ins.read(o, &s.Routes[i])
 		}
 		return nil
-	}, ins.entered, ins.outcomes, ins.codes, ins.overtaken, ins.retries, ins.dead, ins.diverted, ins.diversion, ins.receipts, ins.inbound, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.producers, ins.bound, ins.inFlight, ins.window)
+	}, ins.entered, ins.outcomes, ins.codes, ins.overtaken, ins.retries, ins.dead, ins.diverted, ins.diversion, ins.receipts, ins.inbound, ins.rates.rate, ins.rates.tokens, ins.rates.calls, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.producers, ins.bound, ins.inFlight, ins.window)
 	return err
 }
 
@@ -96,6 +99,7 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 		o.ObserveInt64(ins.limit, now, with("limit", string(l)))
 		o.ObserveFloat64(ins.limitedFor, r.LimitedFor[string(l)], with("limit", string(l)))
 	}
+	ins.rates.read(o, route, &r.Rate)
 	for lane, l := range r.Lanes {
 		o.ObserveInt64(ins.waiting, int64(l.Waiting), with("lane", string(lane)))
 		o.ObserveInt64(ins.producers, int64(l.Producers), with("lane", string(lane)))

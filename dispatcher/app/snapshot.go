@@ -55,6 +55,7 @@ func (r *route) status(p *parts) RouteStatus {
 		Limit:       d.Limit,
 		LimitedFor:  make(map[string]float64, len(d.Limited)),
 		RateAllowed: cfg.Rate,
+		Rate:        rateStatus(r.limit.Status()),
 		Lanes:       make(map[sms.Lane]LaneStatus, len(d.Waiting)),
 		Received:    d.Received,
 		Overtaken:   d.Overtaken,

@@ -43,6 +43,7 @@ type RouteStatus struct {
 	Limit       dispatcher.Limit        `json:"limit"`               // what keeps the route from sending faster now
 	LimitedFor  map[string]float64      `json:"limited_for_s"`       // seconds that each limit held so far, by limit
 	RateAllowed float64                 `json:"rate_allowed"`        // submit_sm per second; 0 = unlimited
+	Rate        RateStatus              `json:"rate"`                // what holds now over the fleet
 	RateUsed    float64                 `json:"rate_used"`           // submit_sm per second lately
 	Lanes       map[sms.Lane]LaneStatus `json:"lanes"`               //
 	BindsWanted int                     `json:"binds_wanted"`        // tried now: fewer than configured while the SMSC allows fewer
