@@ -294,3 +294,58 @@ func BenchmarkTurnstileOfManyProducers(b *testing.B) {
 		}
 	})
 }
+
+func TestAThrottledJobGoesBeforeThoseThatCameAfterIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ts, slots := newTestTurnstile(0, nil)
+		var order []uint64
+		var mu sync.Mutex
+		enter := func(place uint64, again bool) {
+			go func() {
+				res, _, err := ts.waitFor(t.Context(), sms.LaneNormal, "shop", 1, caller{place: place, again: again})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				order = append(order, place)
+				mu.Unlock()
+				res.Release()
+			}()
+			synctest.Wait()
+		}
+		enter(4, false)
+		enter(5, false)
+		enter(6, false)
+		// Their answers come in another order than they were sent.
+		enter(2, true)
+		enter(3, true)
+		enter(1, true)
+		slots.mu.Lock()
+		slots.free = 1
+		slots.mu.Unlock()
+		ts.turn()
+		synctest.Wait()
+		if diff := cmp.Diff([]uint64{1, 2, 3, 4, 5, 6}, order); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAJobThatIsThrottledAgainAndAgainIsTriedLater(t *testing.T) {
+	t.Parallel()
+	a := &attempt{}
+	for try := 1; ; try++ {
+		a.refusal = &sms.Error{Code: sms.CodeThrottled}
+		if !a.waits() {
+			if try != patience+1 || a.refusal == nil {
+				t.Errorf("given up at try %d with %v, want after %d", try, a.refusal, patience+1)
+			}
+			return
+		}
+		if a.refusal != nil {
+			t.Fatal("it waits with a refusal")
+		}
+	}
+}

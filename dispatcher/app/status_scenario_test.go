@@ -135,7 +135,10 @@ func TestAThrottledRouteSlowsDownAndNoJobLosesAnAttempt(t *testing.T) {
 	const n = 600
 	r.Publish(apptest.Jobs(n, `{"id":"t-%d","to":"447700900123","text":"n %d"}`)...)
 	r.Worker("w1")
-	apptest.Until(t, "the brake holds the route", func() bool { return r.Route().Limit == dispatcher.LimitThrottled })
+	apptest.Until(t, "throttling holds the route", func() bool {
+		s := r.Route()
+		return s.Limit == dispatcher.LimitThrottled && s.Rate.Reason == "throttled" && s.Rate.Effective > 0
+	})
 	r.judgeFirstAttempts(n)
 	if throttled := r.smsc.Stats().RefusedByStatus[smsctest.RTHROTTLED]; throttled > n/2 {
 		t.Errorf("%d answers were ESME_RTHROTTLED for %d jobs: the route did not slow down", throttled, n)
