@@ -85,6 +85,10 @@ func (t terms) grace() time.Duration {
 
 const mostGrace = 20 * time.Millisecond
 
+// AtOnce is what a Fleet with these limits can give at once, Fleet.Burst; 0 means
+// that there is no bound.
+func (l Limits) AtOnce() int { return int(l.withDefaults().terms().capacity) }
+
 func (l Limits) withDefaults() Limits {
 	if l.Rate <= 0 || math.IsInf(l.Rate, 1) {
 		l.Rate, l.Burst = 0, 0

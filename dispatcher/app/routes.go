@@ -141,7 +141,7 @@ func (r *route) end(s *shift, gone func()) {
 // change puts another configuration of the route in force. It cannot fail:
 // what may was prepared.
 func (r *route) change(next *RouteConfig, secure *tls.Config, drain time.Duration) {
-	r.dispatcher.Change(next.pipeline(), next.Burst, func() {
+	r.dispatcher.Change(next.pipeline(), next.rateLimits().AtOnce(), func() {
 		r.limit.Set(next.rateLimits())
 		r.bindLimits.set(next.BindRate)
 	})
