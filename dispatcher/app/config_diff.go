@@ -32,7 +32,12 @@ type difference struct {
 	routes  map[string][]change // of routes that both have, by name
 	added   []string            // routes
 	removed []string            // routes
+	quotas  []string            // routes of both that have max_binds in one of them only
 }
+
+// anew lists the routes that both have and that cannot change as they live:
+// each ends and begins again.
+func (d *difference) anew() []string { return d.quotas }
 
 // diff compares two configurations that Load accepted.
 func diff(from, to *Config) difference {
@@ -52,6 +57,9 @@ func diff(from, to *Config) difference {
 		}
 		if changes := compare(nil, name, "", reflect.ValueOf(*old), reflect.ValueOf(to.Routes[i])); len(changes) > 0 {
 			d.routes[name] = changes
+		}
+		if (old.MaxBinds == 0) != (to.Routes[i].MaxBinds == 0) {
+			d.quotas = append(d.quotas, name)
 		}
 	}
 	for i := range from.Routes {

@@ -94,11 +94,14 @@ func (b *pauseBoard) tell(routes []*route) {
 	defer b.telling.Unlock()
 	for _, r := range routes {
 		paused := b.of(r.config().Name)
-		r.dispatcher.Pause(func(lane sms.Lane) bool {
-			return slices.ContainsFunc(paused, func(p OperatorPause) bool { return p.Lane == "" || p.Lane == lane })
-		})
+		r.dispatcher.Pause(func(lane sms.Lane) bool { return pausedBy(paused, lane) })
 		r.notePauses(paused, b.log)
 	}
+}
+
+// pausedBy reports whether one of the pauses of a route is of the lane.
+func pausedBy(pauses []OperatorPause, lane sms.Lane) bool {
+	return slices.ContainsFunc(pauses, func(p OperatorPause) bool { return p.Lane == "" || p.Lane == lane })
 }
 
 // of returns the pauses of a route that hold now.

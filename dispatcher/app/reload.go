@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -64,42 +65,59 @@ func (a *App) watch(ctx context.Context, s *shift) error {
 	if a.deps.ConfigFile == "" {
 		return nil
 	}
-	seen := make(reading)
+	var l lookout
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
-	var unsettled reading // what the last look found, when that was new
 	for {
-		told := false
+		read := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-a.reload:
-			told = true
+			read = true
 		case <-timer.C:
+			read = l.look()
 		}
-		if !told {
-			now := seen.again()
-			if len(seen) > 0 && maps.Equal(now, seen) {
-				unsettled = nil
-				timer.Reset(lookEvery)
-				continue
-			}
-			if len(seen) > 0 && !maps.Equal(now, unsettled) {
-				unsettled = now
-				timer.Reset(lookAgain)
-				continue
+		again := l.again()
+		if read {
+			var later bool
+			if l.seen, later = a.readAgain(ctx, s); later {
+				l.seen = nil
+				again = retryEvery
 			}
 		}
-		unsettled = nil
-		var later bool
-		seen, later = a.readAgain(ctx, s)
-		timer.Reset(lookEvery)
-		if later {
-			seen = reading{a.deps.ConfigFile: "tried before"}
-			unsettled = seen.again()
-			timer.Reset(retryEvery)
-		}
+		timer.Reset(again)
 	}
+}
+
+// lookout tells when files have changed. The zero value has seen none, which
+// is a change.
+type lookout struct {
+	seen      reading // what the configuration was read from last
+	unsettled reading // what the last look found, nil unless that was new
+}
+
+// look reports whether the files are others than those seen, and the same as
+// at the look before: whoever writes them is done.
+func (l *lookout) look() (changed bool) {
+	now := l.seen.again()
+	before := l.unsettled
+	l.unsettled = nil
+	switch {
+	case l.seen == nil, before != nil && maps.Equal(now, before) && !maps.Equal(now, l.seen):
+		return true
+	case !maps.Equal(now, l.seen):
+		l.unsettled = now
+	}
+	return false
+}
+
+// again is when to look next.
+func (l *lookout) again() time.Duration {
+	if l.unsettled != nil {
+		return lookAgain
+	}
+	return lookEvery
 }
 
 // readAgain loads the configuration and puts it in force, or refuses it whole.
@@ -109,7 +127,7 @@ func (a *App) readAgain(ctx context.Context, s *shift) (read reading, later bool
 	if err == nil {
 		later, err = a.apply(ctx, s, next, read[a.deps.ConfigFile])
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		a.refuse(err)
 	}
 	return read, later
@@ -162,7 +180,7 @@ func (a *App) apply(ctx context.Context, s *shift, next *Config, digest string) 
 		within, cancel := context.WithTimeout(ctx, probeTimeout)
 		defer cancel()
 		if err := p.nats.Verify(within, d.added); err != nil {
-			return true, fmt.Errorf("routes that are added: %w; run shortwire setup with the new file", err)
+			return true, fmt.Errorf("routes that are added: %w", err)
 		}
 	}
 	ready, err := a.prepare(&merged, &d, p)
@@ -170,14 +188,15 @@ func (a *App) apply(ctx context.Context, s *shift, next *Config, digest string) 
 		return false, err
 	}
 	ending := p.routes.ending()
-	for _, name := range d.removed {
+	leaving := append(slices.Clone(d.removed), d.anew()...)
+	for _, name := range leaving {
 		ending = append(ending, p.routes.find(name))
 	}
 	if err := p.desk.SetRoutes(deskRoutes(&merged, ending)); err != nil {
 		return false, err
 	}
 	// Those that change first: one that is removed may have been another's fallback.
-	for name := range d.routes {
+	for name := range ready.secured {
 		cfg, _ := merged.Route(name)
 		p.routes.find(name).change(cfg, ready.secured[name], merged.Worker.DrainTimeout)
 	}
@@ -193,9 +212,9 @@ func (a *App) apply(ctx context.Context, s *shift, next *Config, digest string) 
 		}
 		list = append(list, p.routes.find(name))
 	}
-	for _, name := range d.removed {
+	for _, name := range leaving {
 		r := p.routes.find(name)
-		a.log.Info("route is removed: it drains", "route", name, "timeout", s.timeout)
+		a.log.Info("route drains", "route", name, "removed", slices.Contains(d.removed, name), "timeout", s.timeout)
 		r.end(s, func() { p.routes.forget(); a.log.Info("route ended", "route", name) })
 	}
 	p.routes.set(append(list, ending...))
@@ -210,7 +229,7 @@ func (a *App) apply(ctx context.Context, s *shift, next *Config, digest string) 
 // prepare makes what may fail before anything is changed.
 func (a *App) prepare(next *Config, d *difference, p *parts) (prepared, error) {
 	ready := prepared{added: make(map[string]*route), secured: make(map[string]*tls.Config)}
-	for _, name := range d.added {
+	for _, name := range append(slices.Clone(d.added), d.anew()...) {
 		cfg, _ := next.Route(name)
 		r, err := newRoute(cfg, next.Worker.DrainTimeout, p, a.log)
 		if err != nil {
@@ -219,6 +238,9 @@ func (a *App) prepare(next *Config, d *difference, p *parts) (prepared, error) {
 		ready.added[name] = r
 	}
 	for name := range d.routes {
+		if ready.added[name] != nil {
+			continue
+		}
 		cfg, _ := next.Route(name)
 		r := p.routes.find(name)
 		ready.secured[name] = r.secure
