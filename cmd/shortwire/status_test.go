@@ -33,3 +33,30 @@ func TestStatusSaysWhichReceiptsMatchAndWhichJobsGoByAnotherRoute(t *testing.T) 
 		}
 	}
 }
+
+func TestStatusShowsWhichConfigurationHoldsAndWhatIsPaused(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.Local)
+	s := &app.Status{
+		Worker: "w1",
+		Config: app.ConfigStatus{Generation: 4, Loaded: at, Digest: "0123456789ab", TakesRestart: []string{"nats.url", "worker.id"}, Refused: &at, Errors: []string{"f.yaml:3: one", "f.yaml:9: two"}},
+		Routes: []app.RouteStatus{
+			{Name: "acme", Pauses: []app.OperatorPause{{Lane: "bulk", By: "ada@desk", Reason: "stopped", Since: at, Until: &at}}},
+			{Name: "gone", Draining: true},
+		},
+	}
+	var b strings.Builder
+	if err := printStatus(&b, s, at); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"\nconfiguration 4  0123456789ab  since 2026-03-01 12:00:00\nchanged in the file, takes a restart: nats.url, worker.id\n",
+		"\nthe file was REFUSED at 2026-03-01 12:00:00, what was in force stays:\n  f.yaml:3: one\n  f.yaml:9: two\n",
+		"\npaused: lane bulk of route acme until 2026-03-01 12:00:00, by ada@desk since 2026-03-01 12:00:00: stopped\n",
+		"\nroute gone: removed from the configuration, it drains\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+}
