@@ -28,7 +28,8 @@ func (p *program) statusCommand() *cobra.Command {
 		Short: "Ask a worker how it is and what limits its throughput",
 		Long: `Ask a running worker, at its admin.listen, for its state. LIMIT is what keeps a
 route from sending faster now: no_jobs, rate (the route's limit), window (every slot
-of its binds awaits an answer), no_bind or paused (by an operator) among others.`,
+of its binds awaits an answer), no_bind, standby (other workers have its binds) or
+paused (by an operator) among others.`,
 		Example: `  shortwire status
   shortwire status --admin http://10.0.0.7:8080 --json`,
 		Args: cobra.NoArgs,
@@ -89,6 +90,9 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 			fmt.Fprintf(w, "route %s: cannot send (%s for %v), its jobs go by %s\n", r.Name, d.Reason, now.Sub(d.Since).Round(time.Second), d.Via)
 		}
 	}
+	for _, r := range s.Routes {
+		printSlots(w, &r)
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "\nROUTE\tLIMIT\tRATE\tHIGH\tNORMAL\tBULK\tSUBMITTED\tFAILED\tEXPIRED\tUNCERTAIN\tRETRIES\tDEAD")
 	for _, r := range s.Routes {
@@ -115,6 +119,21 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 		}
 	}
 	return tw.Flush()
+}
+
+// printSlots prints what the worker has of max_binds.
+func printSlots(w io.Writer, r *app.RouteStatus) {
+	q := r.Slots
+	if q == nil {
+		return
+	}
+	fmt.Fprintf(w, "route %s: has %d of the %d binds it wants; the fleet has %d of %d, in %d workers\n", r.Name, q.Held, q.Wanted, q.Granted, q.Limit, q.Workers)
+	switch {
+	case q.Error != "":
+		fmt.Fprintf(w, "route %s: binds under max_binds are not renewed: %s\n", r.Name, q.Error)
+	case q.Frozen > 0:
+		fmt.Fprintf(w, "route %s: redis may have lost who has binds, no more are given out for %.0fs\n", r.Name, q.Frozen)
+	}
 }
 
 // printConfig prints which configuration is in force, and what is wrong with a

@@ -14,6 +14,8 @@ func TestStatusSaysWhichReceiptsMatchAndWhichJobsGoByAnotherRoute(t *testing.T) 
 	rate, now := 0.9996, time.Now()
 	s := &app.Status{Worker: "w1", Routes: []app.RouteStatus{
 		{Name: "acme", Receipts: app.ReceiptStatus{Matched: 2499, Unmatched: 1, MatchRate: &rate}, Inbound: app.InboundStatus{Published: 30, Incomplete: 2, Repeats: 1}},
+		{Name: "spare", Slots: &app.SlotStatus{Wanted: 2, Granted: 4, Limit: 4, Workers: 5, Frozen: 3}},
+		{Name: "cut", Slots: &app.SlotStatus{Held: 1, Wanted: 2, Granted: 4, Limit: 4, Workers: 3, Error: "no answer"}},
 		{Name: "other", Receipts: app.ReceiptStatus{Unmatched: 7, Hint: "set something"},
 			Diversion: &app.DiversionStatus{Via: "acme", Reason: dispatcher.LimitNoBind, Since: now.Add(-90 * time.Second)}},
 	}}
@@ -23,9 +25,11 @@ func TestStatusSaysWhichReceiptsMatchAndWhichJobsGoByAnotherRoute(t *testing.T) 
 	}
 	for _, want := range []string{
 		"\nroute other: receipts do not find their jobs: set something\n",
+		"\nroute spare: has 0 of the 2 binds it wants; the fleet has 4 of 4, in 5 workers\nroute spare: redis may have lost who has binds, no more are given out for 3s\n",
+		"\nroute cut: has 1 of the 2 binds it wants; the fleet has 4 of 4, in 3 workers\nroute cut: binds under max_binds are not renewed: no answer\n",
 		"\nroute other: cannot send (no_bind for 1m30s), its jobs go by acme\n",
 		"\nacme      2499     0       1          99.9%       -\n",
-		"\nacme     30         2           1\nother    0          0           0\n",
+		"\nacme     30         2           1\nspare    0          0           0\n",
 		"\nother     0        0       7          -           -\n",
 	} {
 		if !strings.Contains(b.String(), want) {

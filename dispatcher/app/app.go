@@ -52,6 +52,7 @@ type App struct {
 type parts struct {
 	nats   *jetstream.Client
 	redis  redis.UniversalClient
+	worker string // id
 	desk   *receipts.Desk
 	inHand dispatcher.InHand
 	taking dispatcher.Routes // jobs
@@ -155,7 +156,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 // connect reaches NATS and Redis and makes the parts that need them.
 func (a *App) connect(ctx context.Context) (_ *parts, err error) {
-	p := &parts{}
+	p := &parts{worker: a.cfg.Worker.ID}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -267,8 +268,8 @@ func (a *App) ready() error {
 		return errors.New("redis is away")
 	}
 	for _, r := range p.routes.all() {
-		if r.bound() > 0 {
-			return nil
+		if r.bound() > 0 || r.pool.Standby() {
+			return nil // or ready to take over
 		}
 	}
 	return errors.New("no route has a bind")

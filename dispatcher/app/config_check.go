@@ -182,9 +182,6 @@ func validPort(port string, lowest int) bool {
 func notices(cfg *Config) []string {
 	var all []string
 	for i, r := range cfg.Routes {
-		if r.MaxBinds > 0 {
-			all = append(all, fmt.Sprintf("routes[%d].max_binds: this version does not count binds over the fleet: run at most %d workers", i, r.MaxBinds/max(1, r.Binds)))
-		}
 		if v := r.TLS.MinVersion; v == "1.0" || v == "1.1" {
 			all = append(all, fmt.Sprintf("routes[%d].tls.min_version: TLS below 1.2 can be broken by others on the way", i))
 		}

@@ -14,12 +14,12 @@ import (
 // instruments are read from Status when somebody asks: counting costs the hot
 // path nothing beyond its own atomic counters.
 type instruments struct {
-	rates                                                                  rateInstruments
-	outcomes, codes, overtaken, retries, dead, diverted, receipts, inbound metric.Int64ObservableCounter
-	entered                                                                metric.Int64ObservableCounter
-	limitedFor                                                             metric.Float64ObservableCounter
-	matchRate                                                              metric.Float64ObservableGauge
-	limit, diversion, waiting, producers, bound, inFlight, window          metric.Int64ObservableGauge
+	rates                                                                           rateInstruments
+	outcomes, codes, overtaken, retries, dead, diverted, receipts, inbound          metric.Int64ObservableCounter
+	entered                                                                         metric.Int64ObservableCounter
+	limitedFor                                                                      metric.Float64ObservableCounter
+	matchRate                                                                       metric.Float64ObservableGauge
+	limit, diversion, waiting, producers, bound, slots, slotLimit, inFlight, window metric.Int64ObservableGauge
 }
 
 func observe(m *admin.Metrics, status func() Status) error {
@@ -50,6 +50,8 @@ func observe(m *admin.Metrics, status func() Status) error {
 	ins.waiting = gauge("shortwire.waiting", "jobs in hand waiting for their turn, by lane")
 	ins.producers = gauge("shortwire.waiting.producers", "producers of these jobs, by lane")
 	ins.bound = gauge("shortwire.binds.bound", "sessions that are bound; a pair has two")
+	ins.slots = gauge("shortwire.binds.slots", "binds that this worker may have under max_binds; a pair is one")
+	ins.slotLimit = gauge("shortwire.binds.slots.limit", "binds that the fleet may have: max_binds, or less while the SMSC allows fewer")
 	ins.inFlight = gauge("shortwire.binds.in_flight", "submit_sm without an answer")
 	ins.window = gauge("shortwire.binds.window", "window slots of the binds that are bound")
 	var err error
@@ -69,7 +71,7 @@ func observe(m *admin.Metrics, status func() Status) error {
 			ins.read(o, &s.Routes[i])
 		}
 		return nil
-	}, ins.entered, ins.outcomes, ins.codes, ins.overtaken, ins.retries, ins.dead, ins.diverted, ins.diversion, ins.receipts, ins.inbound, ins.rates.rate, ins.rates.tokens, ins.rates.calls, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.producers, ins.bound, ins.inFlight, ins.window)
+	}, ins.entered, ins.outcomes, ins.codes, ins.overtaken, ins.retries, ins.dead, ins.diverted, ins.diversion, ins.receipts, ins.inbound, ins.rates.rate, ins.rates.tokens, ins.rates.calls, ins.matchRate, ins.limitedFor, ins.limit, ins.waiting, ins.producers, ins.bound, ins.slots, ins.slotLimit, ins.inFlight, ins.window)
 	return err
 }
 
@@ -128,6 +130,10 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 		o.ObserveInt64(ins.entered, n, with("state", state))
 	}
 	o.ObserveInt64(ins.bound, bound, metric.WithAttributes(route))
+	if r.Slots != nil {
+		o.ObserveInt64(ins.slots, int64(r.Slots.Held), metric.WithAttributes(route))
+		o.ObserveInt64(ins.slotLimit, int64(r.Slots.Limit), metric.WithAttributes(route))
+	}
 	o.ObserveInt64(ins.inFlight, inFlight, metric.WithAttributes(route))
 	o.ObserveInt64(ins.window, window, metric.WithAttributes(route))
 }

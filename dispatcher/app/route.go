@@ -31,7 +31,7 @@ var (
 	_ dispatcher.Morgue       = (*jetstream.Client)(nil)
 	_ dispatcher.Ledger       = (*receipts.Ledger)(nil)
 	_ dispatcher.FleetLimiter = (*ratelimit.Fleet)(nil)
-	_ dispatcher.Binds        = poolPort{}
+	_ dispatcher.SharedBinds  = poolPort{}
 	_ receipts.Publisher      = (*jetstream.Client)(nil)
 
 	_ binds.CongestionLimiter = (*bindLimit)(nil)
@@ -45,6 +45,7 @@ type route struct {
 	limit      *ratelimit.Fleet
 	bindLimits bindLimits
 	dispatcher *dispatcher.Dispatcher
+	slots      *slotPort // nil without max_binds
 	used       rateMeter
 	tracer     smpp.Tracer
 
@@ -63,6 +64,7 @@ const lateTimeout = 30 * time.Second
 func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger) (*route, error) {
 	r := &route{log: log, limit: ratelimit.NewFleet(ratelimit.FleetConfig{Route: cfg.Name, Limits: cfg.rateLimits()}, p.redis)}
 	r.cfg.Store(cfg)
+	r.slots = cfg.newSlots(p.redis, p.worker)
 	r.bindLimits.set(cfg.BindRate)
 	var err error
 	if r.secure, err = cfg.TLS.client(); err != nil {
@@ -82,6 +84,7 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 			}
 		},
 		Limiter: func(string) binds.Limiter { return r.bindLimits.add(r.limit) },
+		Slots:   r.slots.port(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)

@@ -145,6 +145,7 @@ func (r *route) change(next *RouteConfig, secure *tls.Config, drain time.Duratio
 		r.limit.Set(next.rateLimits())
 		r.bindLimits.set(next.BindRate)
 	})
+	r.slots.change(next.MaxBinds)
 	if err := r.pool.Change(next.pool(secure, drain)); err != nil {
 		r.log.Error("binds keep the configuration they have", "route", next.Name, "err", err) // its check is weaker than ours
 	}

@@ -6,12 +6,14 @@ import (
 	"io"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
+	"github.com/shortwire-sms/shortwire/ratelimit"
 	"github.com/shortwire-sms/shortwire/receipts"
 )
 
 // beginLedger marks in Redis since when it has been whole. Setup does so before
 // any job can be published: a job that is older than the mark is one that Redis
-// has forgotten.
+// has forgotten. It does the same for max_binds: a worker that finds no mark waits
+// for one lease before it binds.
 func beginLedger(ctx context.Context, cfg *Config) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -20,6 +22,13 @@ func beginLedger(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	defer client.Close()
+	for i := range cfg.Routes {
+		if s := cfg.Routes[i].newSlots(client, "setup"); s != nil {
+			if _, err := s.Slots.Renew(ctx, ratelimit.SlotUse{}); err != nil {
+				return cause(err)
+			}
+		}
+	}
 	return cause(receipts.Begin(ctx, client, ""))
 }
 

@@ -82,7 +82,7 @@ func (r *route) status(p *parts) RouteStatus {
 	for lane, n := range d.Waiting {
 		s.Lanes[lane] = LaneStatus{InFlight: d.InHand[lane], Waiting: n, Producers: d.Producers[lane]}
 	}
-	s.BindsWanted = r.pool.Wanted()
+	s.BindsWanted, s.Slots = r.pool.Wanted(), r.slotStatus()
 	var submits uint64
 	for _, b := range r.pool.Snapshot() {
 		s.Binds = append(s.Binds, bindStatus(&b))

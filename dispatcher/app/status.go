@@ -46,7 +46,8 @@ type RouteStatus struct {
 	Rate        RateStatus              `json:"rate"`                // what holds now over the fleet
 	RateUsed    float64                 `json:"rate_used"`           // submit_sm per second lately
 	Lanes       map[sms.Lane]LaneStatus `json:"lanes"`               //
-	BindsWanted int                     `json:"binds_wanted"`        // tried now: fewer than configured while the SMSC allows fewer
+	BindsWanted int                     `json:"binds_wanted"`        // tried now: fewer than configured while the SMSC allows fewer, or other workers have them
+	Slots       *SlotStatus             `json:"slots,omitempty"`     // under max_binds
 	Binds       []BindStatus            `json:"binds"`               // sessions: two for each bind of a pair
 	Received    int64                   `json:"received"`            // deliveries taken, repeats included
 	Overtaken   int64                   `json:"overtaken"`           // of these, jobs that went before another producer's
