@@ -138,7 +138,11 @@ func name(r row, j job, successor string) string {
 
 // play kills a worker at the point, has a successor finish, and judges.
 func play(t *testing.T, r row, j job, successor string) {
-	s := newStage(t, r.smsc)
+	newStage(t, r.smsc).play(r, j, successor)
+}
+
+func (s *stage) play(r row, j job, successor string) {
+	t := s.t
 	w := s.start("w1", "SHORTWIRE_FAILPOINT="+r.point)
 	s.apptest.Publish(s.order(j, r.smsc))
 	select {
@@ -148,6 +152,9 @@ func play(t *testing.T, r row, j job, successor string) {
 	}
 	if name, _, _ := strings.Cut(r.point, ":"); !strings.Contains(w.Tail(3), "failpoint "+name) {
 		t.Fatalf("the worker ended elsewhere than at %s\n%s", r.point, w.Tail(20))
+	}
+	if s.between != nil {
+		s.between()
 	}
 	w = s.start(successor, "")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -182,6 +189,7 @@ type stage struct {
 	rig     *rig.Rig
 	js      jetstream.JetStream
 	keys    string
+	between func() // is called when the worker is dead; may be nil
 }
 
 func newStage(t *testing.T, m manner) *stage {
@@ -249,7 +257,19 @@ func bound(id string, w *rig.Proc) func(context.Context) error {
 // start starts a worker process.
 func (s *stage) start(id, env string) *rig.Proc {
 	path := filepath.Join(s.rig.Dir(), id+".yaml")
-	yaml := fmt.Sprintf(`
+	if err := os.WriteFile(path, []byte(s.config(id)), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	p, err := s.rig.Start(id, []string{"ACME_PASSWORD=secret", env}, worker, "run", "--config", path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p
+}
+
+// config is what a worker reads.
+func (s *stage) config(id string) string {
+	return fmt.Sprintf(`
 nats:   {url: %q}
 redis:  {url: %q}
 admin:  {listen: 127.0.0.1:0}
@@ -263,14 +283,6 @@ routes:
     window: 50
     source: {address: ACME}
 %s`, s.apptest.NATS.ClientURL(), s.apptest.Redis.URL(), id, s.addr, s.keys)
-	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	p, err := s.rig.Start(id, []string{"ACME_PASSWORD=secret", env}, worker, "run", "--config", path)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return p
 }
 
 // order is the job as producers write it. Each part begins with the job's id.
