@@ -75,6 +75,9 @@ func TestProducersOfALaneTakeTurns(t *testing.T) {
 		g.enter(sms.LaneNormal, "b", 1)
 		g.enter(sms.LaneNormal, "b", 1)
 		g.enter(sms.LaneNormal, "c", 1)
+		if n := g.ts.producers()[sms.LaneNormal]; n != 3 {
+			t.Errorf("%d producers wait, want 3", n)
+		}
 		if diff := cmp.Diff("abcabaaaa", g.open(1)); diff != "" {
 			t.Errorf("order of producers (-want +got):\n%s", diff)
 		}

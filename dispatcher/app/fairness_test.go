@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -9,10 +10,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
+	"github.com/shortwire-sms/shortwire/dispatcher"
+	"github.com/shortwire-sms/shortwire/dispatcher/app/apptest"
 )
 
 // flood stores n jobs of a producer, whose texts begin with its name.
 func (r *rig) flood(lane, producer string, n int) {
+	r.t.Helper()
+	r.backlog("acme."+lane, producer, n)
+}
+
+// backlog does so on a route and lane.
+func (r *rig) backlog(routeLane, producer string, n int) {
 	r.t.Helper()
 	js, err := jetstream.New(r.Connect(), jetstream.WithPublishAsyncMaxPending(n))
 	if err != nil {
@@ -20,26 +29,11 @@ func (r *rig) flood(lane, producer string, n int) {
 	}
 	for i := range n {
 		job := fmt.Sprintf(`{"id":"%s-%d","to":"447700900123","text":"%[1]s %[2]d","receipt":"none"}`, producer, i)
-		if _, err := js.PublishAsync("sms.jobs.acme."+lane+"."+producer, []byte(job)); err != nil {
+		if _, err := js.PublishAsync("sms.jobs."+routeLane+"."+producer, []byte(job)); err != nil {
 			r.t.Fatal(err)
 		}
 	}
 	<-js.PublishAsyncComplete()
-}
-
-// until waits for a condition.
-func (r *rig) until(what string, cond func() bool) {
-	r.t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			r.t.Fatalf("waited in vain: %s", what)
-		}
-	}
 }
 
 // arrived is the producers of the messages that the SMSC took, in their order.
@@ -65,18 +59,18 @@ func TestAProducersFloodDelaysAnothersFewJobsByItsShareOnly(t *testing.T) {
 	r := newRig(t, smsctest.Config{SystemID: "acme", Password: "secret"}, "    rate: 500\n    burst: 50\n")
 	r.flood("normal", "a", 20_000)
 	r.Worker("w1")
-	r.until("the flood flows", func() bool { return r.accepted() >= 500 })
+	apptest.Until(t, "the flood flows", func() bool { return r.accepted() >= 500 })
 	r.flood("normal", "b", 10)
 	before := r.accepted()
-	r.until("the few are through", func() bool { return count(r.arrived(), "b") == 10 })
+	apptest.Until(t, "the few are through", func() bool { return count(r.arrived(), "b") == 10 })
 	// They lie behind 19,000; ten turns, and the time until they are found.
 	if n := r.accepted() - before; n > 3000 {
 		t.Errorf("ten jobs of b arrived among %d others", n)
 	}
 	r.flood("normal", "c", 8000)
-	r.until("the second flood flows", func() bool { return count(r.arrived(), "c") > 100 })
+	apptest.Until(t, "the second flood flows", func() bool { return count(r.arrived(), "c") > 100 })
 	from := r.accepted()
-	r.until("a thousand more", func() bool { return r.accepted() >= from+1500 })
+	apptest.Until(t, "a thousand more", func() bool { return r.accepted() >= from+1500 })
 	got := r.arrived()[from : from+1500]
 	if n := count(got, "c"); n < 500 || n > 1000 {
 		t.Errorf("of 1500 messages %d were of one flood and %d of the other", n, count(got, "a"))
@@ -91,7 +85,70 @@ func TestAProducersFloodDelaysAnothersFewJobsByItsShareOnly(t *testing.T) {
 			last = max(last, i)
 		}
 	}
-	if s := r.Route(); s.Overtaken < 10 || s.Lanes["normal"].Producers != 2 {
-		t.Errorf("status shows %d overtaken jobs and %d producers", s.Overtaken, s.Lanes["normal"].Producers)
+	if n := r.Route().Overtaken; n < 110 {
+		t.Errorf("status shows %d overtaken jobs", n)
+	}
+}
+
+func TestBrokenRoutesHoldUpNoOther(t *testing.T) {
+	t.Parallel()
+	serve := func(cfg smsctest.Config) string {
+		smsc := smsctest.New(cfg)
+		t.Cleanup(func() { _ = smsc.Close() })
+		addr, err := smsc.Listen("127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return addr.String()
+	}
+	nobody, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nobody.Close() })
+	keys := ""
+	broken := map[string]string{
+		"dead":      nobody.Addr().String(),
+		"slow":      serve(smsctest.Config{Latency: time.Minute}),
+		"throttled": serve(smsctest.Config{Rate: 0.001}),
+		"barred":    serve(smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action { return smsctest.Action{Status: 0x100} }}),
+	}
+	for name, addr := range broken {
+		keys += fmt.Sprintf("  - {name: %s, endpoints: [%q], system_id: acme, password_env: ACME_PASSWORD, window: 50}\n", name, addr)
+	}
+	r := newRig(t, smsctest.Config{SystemID: "acme", Password: "secret"}, keys)
+	for name := range broken {
+		for _, lane := range []string{"high", "normal", "bulk"} {
+			r.backlog(name+"."+lane, name, 300)
+		}
+	}
+	r.Worker("w1")
+	trouble := map[string]dispatcher.Limit{
+		"dead": dispatcher.LimitNoBind, "slow": dispatcher.LimitWindow, "throttled": dispatcher.LimitThrottled, "barred": dispatcher.LimitAccount,
+	}
+	apptest.Until(t, "each broken route is in its trouble", func() bool {
+		n := 0
+		for _, s := range r.Status().Routes {
+			if limit, broken := trouble[s.Name]; broken && s.LimitedFor[string(limit)] > 0 {
+				n++
+			}
+		}
+		return n == len(broken)
+	})
+	r.flood("normal", "good", 1000)
+	apptest.Until(t, "the good route is through", func() bool { return r.smsc.Stats().Unique == 1000 })
+	outcomes := func(route string) (n int64) {
+		for _, s := range r.Status().Routes {
+			if s.Name == route {
+				n = s.Outcomes["submitted"]
+			}
+		}
+		return n
+	}
+	apptest.Until(t, "all its outcomes are published", func() bool { return outcomes("acme") == 1000 })
+	for name := range broken {
+		if n := outcomes(name); n > 10 {
+			t.Errorf("route %s is broken, and submitted %d", name, n)
+		}
 	}
 }

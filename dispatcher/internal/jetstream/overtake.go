@@ -19,8 +19,9 @@ import (
 const (
 	lookInterval  = 500 * time.Millisecond // between looks at a lane that has no room here, jittered by half
 	busyInterval  = 50 * time.Millisecond  // after one that found something
-	faultInterval = 30 * time.Second       // after one that failed
-	lookTimeout   = 5 * time.Second        // of one look
+	firstFault    = time.Second            // after one that failed, doubled with each
+	longestFault  = 30 * time.Second       //
+	lookTimeout   = 10 * time.Second       // of one look
 	mostProducers = 64                     // that are served by one look
 )
 
@@ -86,7 +87,7 @@ func (o *overtaker) run(ctx context.Context) {
 			return
 		case err != nil:
 			o.fault(err)
-			wait = faultInterval
+			wait = min(max(2*wait, firstFault), longestFault)
 		case moved > 0:
 			wait = busyInterval
 		default:
@@ -210,7 +211,7 @@ func (o *overtaker) move(ctx context.Context, origin sms.Origin, jobs []queued) 
 	for i, call := range sent {
 		a := c.pub.end(call)
 		if a.err != nil {
-			err = errors.Join(err, fmt.Errorf("move job: %w", a.err))
+			err = fmt.Errorf("move job: %w", a.err)
 			continue // it is in the queue still
 		}
 		moved++
