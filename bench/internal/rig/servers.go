@@ -209,7 +209,8 @@ type SMSC struct {
 
 // StartSMSC begins the simulator with these flags and waits until it listens.
 func (r *Rig) StartSMSC(ctx context.Context, program string, flags ...string) (*SMSC, error) {
-	p, err := r.Start("smscsim", nil, program,
+	// A log of its own: it says there where it listens.
+	p, err := r.Start(r.vacant("smscsim"), nil, program,
 		append([]string{"--listen", r.listen + ":0", "--admin", "127.0.0.1:0"}, flags...)...)
 	if err != nil {
 		return nil, err
@@ -227,6 +228,22 @@ func (r *Rig) StartSMSC(ctx context.Context, program string, flags ...string) (*
 		return err
 	})
 	return s, err
+}
+
+// vacant is the name, or a numbered one when a process has had it.
+func (r *Rig) vacant(name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 1
+	for _, p := range r.procs {
+		if base, _, _ := strings.Cut(p.name, "-"); base == name {
+			n++
+		}
+	}
+	if n == 1 {
+		return name
+	}
+	return fmt.Sprintf("%s-%d", name, n)
 }
 
 // parseListening finds "smscsim: listening on ADDR, admin on ADDR".
