@@ -148,8 +148,9 @@ type FleetLimiter interface {
 	Limiter
 	// Notify registers turn, which is called, without locks held, when Take may
 	// succeed earlier than it said, and waiting, which says how many tokens
-	// there is work for. Neither blocks.
-	Notify(turn func(), waiting func() int)
+	// there is work for, and whether there is room for that at the SMSC.
+	// Neither blocks.
+	Notify(turn func(), waiting func() (tokens int, room bool))
 	// Accepted hears that the SMSC took a message written at sent.
 	Accepted(sent time.Time)
 	// Throttled hears that a message written at sent was refused because

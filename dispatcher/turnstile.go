@@ -202,8 +202,9 @@ func (t *turnstile) renewed() {
 	t.turn()
 }
 
-// demand is how many tokens there is work for, at least.
-func (t *turnstile) demand() (n int) {
+// demand is how many tokens there is work for, at least, and whether it was
+// tokens that were short when somebody last waited.
+func (t *turnstile) demand() (n int, room bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.queues {
@@ -211,7 +212,7 @@ func (t *turnstile) demand() (n int) {
 			n += t.queues[i].n
 		}
 	}
-	return n
+	return n, t.meter.now != LimitWindow && t.meter.now != LimitNoBind
 }
 
 // limit notes what limits the route: nothing else counts while it is paused.

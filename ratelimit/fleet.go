@@ -43,12 +43,12 @@ type Fleet struct {
 	accepted atomic.Int64 // since the last look
 
 	mu      sync.Mutex
-	tenant  *tenant    // guarded by mu
-	holding hold       // what the last Take waited for; guarded by mu
-	calls   int64      // guarded by mu
-	fault   error      // of the last call; guarded by mu
-	turn    func()     // guarded by mu
-	waiting func() int // guarded by mu
+	tenant  *tenant            // guarded by mu
+	holding hold               // what the last Take waited for; guarded by mu
+	calls   int64              // guarded by mu
+	fault   error              // of the last call; guarded by mu
+	turn    func()             // guarded by mu
+	waiting func() (int, bool) // guarded by mu
 }
 
 // hold is what keeps a token back.
@@ -85,8 +85,9 @@ func (f *Fleet) Set(l Limits) {
 }
 
 // Notify registers turn, which is called without locks held when Take may succeed sooner than it
-// said, and waiting, which says how many tokens there is work for. Neither may block. To be called before Run.
-func (f *Fleet) Notify(turn func(), waiting func() int) {
+// said, and waiting, which says how many tokens there is work for, and whether
+// there is room for that at the SMSC. Neither may block. To be called before Run.
+func (f *Fleet) Notify(turn func(), waiting func() (tokens int, room bool)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.turn, f.waiting = turn, waiting
@@ -229,13 +230,17 @@ func (f *Fleet) tend(ctx context.Context) time.Duration {
 	waiting := f.waiting
 	f.mu.Unlock()
 
-	n := 0
+	n, room := 0, true
 	if waiting != nil {
-		n = waiting() // takes the lock that Take is called under
+		n, room = waiting() // takes the lock that Take is called under
 	}
 	f.mu.Lock()
 	f.gather()
-	r := t.ask(time.Now(), n)
+	r, ok := t.ask(time.Now(), n, room)
+	if !ok {
+		f.mu.Unlock()
+		return 0
+	}
 	limits, terms := t.limits, t.terms
 	f.calls++
 	f.mu.Unlock()

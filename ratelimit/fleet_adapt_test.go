@@ -26,6 +26,12 @@ type carried struct {
 
 // takes has the workers send to the carrier, with no more than window unanswered each.
 func (w *world) takes(c *carrier, window int) {
+	of := func(s *simulated) int {
+		if s.window > 0 {
+			return s.window
+		}
+		return window
+	}
 	open := make(map[*simulated]int)
 	w.smsc = func(s *simulated, n int) {
 		for range n {
@@ -36,7 +42,7 @@ func (w *world) takes(c *carrier, window int) {
 				c.took++
 			}
 			open[s]++
-			s.full = open[s] >= window
+			s.full = open[s] >= of(s)
 			c.answers = append(c.answers, carried{s, w.now + c.latency, s.at(w), throttled})
 		}
 	}
@@ -60,7 +66,7 @@ func (w *world) takes(c *carrier, window int) {
 			if !s.tenant.limited && s.at(w).Sub(s.tenant.report.begun) >= rolling {
 				s.tenant.report.roll(s.at(w))
 			}
-			s.full = open[s] >= window
+			s.full = open[s] >= of(s)
 		}
 	}
 }
@@ -173,5 +179,26 @@ func TestCongestionSlowsTheFleet(t *testing.T) {
 	w.run(40 * time.Second)
 	if e := w.workers[0].tenant.known.effective; e != 0 {
 		t.Errorf("40 s after the congestion the rate is %v", e)
+	}
+}
+
+func TestAWorkerWithASmallWindowLeavesTheRestToOthers(t *testing.T) {
+	client := testRedis(t)
+	for _, n := range []int{2, 4, 8} {
+		w := newWorld(t, client, 5, Limits{Rate: 400, Burst: 20})
+		c := &carrier{latency: 20 * time.Millisecond}
+		w.takes(c, 50)
+		for i := range n {
+			w.add(endless).window = i % 2 // 50/s
+		}
+		w.run(3 * time.Second)
+		before := c.took
+		w.run(10 * time.Second)
+		w.judge(fmt.Sprintf("%d workers", n))
+		used := float64(c.took-before) / 10 / 400
+		t.Logf("%d workers: %.1f %% used", n, 100*used)
+		if used < 0.97 {
+			t.Errorf("%d workers, every second with a window of 1: %.1f %% of the limit used, want 97 %%", n, 100*used)
+		}
 	}
 }

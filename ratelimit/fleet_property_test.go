@@ -42,6 +42,7 @@ type simulated struct {
 	skew    time.Duration // of its clock: any
 	dead    bool
 	full    bool // its window
+	window  int  // 0 is the carrier's
 	sent    int
 
 	turn    time.Duration // when it tries to take again
@@ -119,7 +120,11 @@ func (s *simulated) step(w *world) {
 // call asks Redis, whose clock is the world's. Half of the trip, more or less,
 // is over when it runs.
 func (s *simulated) call(w *world, now time.Time) {
-	s.request = s.tenant.ask(now, s.waiting)
+	r, ok := s.tenant.ask(now, s.waiting, !s.full)
+	if !ok {
+		return
+	}
+	s.request = r
 	there := time.Duration(w.rng.Int64N(int64(w.trip) + 1))
 	s.arrives = w.now + w.trip
 	if w.away {

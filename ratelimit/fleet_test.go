@@ -32,7 +32,7 @@ func startWorker(t *testing.T, addr string, cfg ratelimit.FleetConfig) *worker {
 		case renewed <- struct{}{}:
 		default:
 		}
-	}, func() int { return 256 })
+	}, func() (int, bool) { return 256, true })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -43,23 +43,22 @@ const (
 //
 //	rate = (1-δ) × Rate,  capacity - 1 + rate × x ≤ Burst - 1 + δ × Rate.
 //
-// The right side is the slack. A burst of 20 ms' worth and more is slack enough,
-// then δ is 0.003; less makes δ grow to 0.02. Of the slack half is kept for x, but no more
-// than 80 ms, which is more than is lent ahead: then the limit holds though Redis stops
-// in the middle and everything that waits for a claim goes out at once. Rate
-// 500 and burst 50: δ 0.003, capacity 26.2, x 51 ms. Rate 500 and burst 1: δ 0.02, capacity 6,
-// x 10 ms; a token that is not spent within 10 ms is lost. Rate 10 and burst 1:
-// capacity 1.1, and the same 10 ms.
+// The right side is the slack. δ is 0.015, and for bursts of less than 5 ms' worth
+// up to 0.02. Of the slack 70 % are kept for x, but no more than 80 ms, about what
+// is lent ahead: then the limit holds though Redis stops in the middle and
+// everything that waits for a claim goes out at once. Rate 500 and burst 50: δ 0.015, capacity
+// 18, x 80 ms. Rate 500 and burst 1: δ 0.02, capacity 4, x 14 ms; a token that is not
+// spent within 6 ms is lost. Rate 10 and burst 1: capacity 1.06, and the same 6 ms.
 type terms struct {
 	rate     float64 // tokens per second; 0 means unlimited
 	capacity float64 // tokens, at least 1
 }
 
 const (
-	leastMargin = 0.003
+	leastMargin = 0.015
 	mostMargin  = 0.02
 	enoughSlack = 0.020 // seconds
-	keptOfSlack = 0.5
+	keptOfSlack = 0.7
 	mostKept    = 0.080 // seconds
 )
 

@@ -25,6 +25,7 @@ type tenant struct {
 	taken   int  // tokens since the last call
 	lost    int64
 	reach   float64   // the most that is of use to it in one call
+	probe   time.Time // from then on reach grows
 	asked   time.Time // when the last call began
 	before  time.Time // the one before
 	sooner  time.Time // not before this: Redis said so
@@ -90,6 +91,8 @@ const (
 	sustained  = 4 * period             // between calls: so much use is expected to go on
 	unknown    = time.Second            // wait when nobody knows; a new lease tells
 	backlog    = 64                     // tokens: who waits for as many has more behind them than he can show
+	cautious   = 500                    // tokens: above, reach is no matter
+	between    = 3 * time.Second        // from what was too much for the windows to trying more
 	alarming   = 10                     // throttled messages, and a tenth of all, stop an unlimited route
 )
 
@@ -186,25 +189,35 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// ask makes the request that is due now. waiting is how many tokens jobs wait for.
-func (t *tenant) ask(now time.Time, waiting int) request {
-	t.budget.AllowN(now, 1)
+// ask makes the request that is due now. waiting is how many tokens jobs wait
+// for, room whether the SMSC would take more of them if there were. It is not
+// ok when there is nothing to ask for after all.
+func (t *tenant) ask(now time.Time, waiting int, room bool) (r request, ok bool) {
 	t.purse.sweep(now)
 	left := t.purse.left(now)
+	missing := max(waiting, t.least) - left
+	if t.limited && t.hungry && missing <= 0 && t.report.throttled == 0 && t.report.congestion < nearlyTooMuch {
+		t.hungry = false
+		return r, false
+	}
+	t.budget.AllowN(now, 1)
 	passed := now.Sub(t.asked)
 
 	lost := t.purse.lost - t.lost
 	t.lost = t.purse.lost
-	if lost > int64(1+t.taken/10) {
-		t.reach = 1.25 * max(float64(t.taken), 1)
-	} else {
-		t.reach = 2*t.reach + 8
+	switch {
+	case !room && lost > int64(t.taken/10): // it has tokens enough and windows too small
+		t.reach, t.probe = max(float64(t.taken), 1), now.Add(between)
+	case t.reach >= cautious:
+		t.reach = math.Inf(1)
+	case now.After(t.probe):
+		t.reach = 1.15*t.reach + 0.1
 	}
-	r := request{least: max(t.least, 1), still: -1, horizon: horizon + t.trip(), grace: t.trip() + t.terms.grace(), cut: t.known.cut, sent: now, redis: t.clock.read(now)}
+	r = request{least: max(t.least, 1), still: -1, horizon: horizon + t.trip(), grace: t.trip() + t.terms.grace(), cut: t.known.cut, sent: now, redis: t.clock.read(now)}
 	if t.limited {
 		switch {
-		case t.hungry:
-			r.need = waiting - left
+		case t.hungry && missing > 0:
+			r.need = missing
 			if r.need >= backlog {
 				r.need = max(r.need, 2*t.taken) // there is more behind
 			}
@@ -224,7 +237,7 @@ func (t *tenant) ask(now time.Time, waiting int) request {
 	t.report = report{congestion: -1, begun: now}
 	t.before, t.asked, t.pending = t.asked, now, now
 	t.hungry, t.alarmed, t.taken = false, false, 0
-	return r
+	return r, true
 }
 
 // answered takes in what Redis said to the request, and reports whether a take
