@@ -92,10 +92,12 @@ func (r *liveRig) traffic(routes ...string) (stop func() int) {
 		defer func() { sent <- n }()
 		tick := time.NewTicker(2 * time.Millisecond)
 		defer tick.Stop()
+		publishing, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+		defer cancel()
 		for ctx.Err() == nil {
 			for _, route := range routes {
 				job := fmt.Sprintf(`{"id":"t-%d","to":"447700900123","text":"t %d"}`, n, n)
-				if _, err := js.Publish(r.t.Context(), "sms.jobs."+route+".normal.shop", []byte(job)); err != nil {
+				if _, err := js.Publish(publishing, "sms.jobs."+route+".normal.shop", []byte(job)); err != nil {
 					r.t.Errorf("publish: %v", err)
 					return
 				}

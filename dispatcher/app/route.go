@@ -50,6 +50,7 @@ type route struct {
 	tracer     smpp.Tracer
 
 	life        life            // of start
+	gone        chan struct{}   // closed when dispatcher and binds have ended
 	ending      atomic.Bool     // it was removed from the configuration
 	secure      *tls.Config     // TLS in force, nil for none; of whoever changes the route
 	pausesNoted []OperatorPause // of pauseBoard.tell
@@ -62,7 +63,7 @@ func (r *route) config() *RouteConfig { return r.cfg.Load() }
 const lateTimeout = 30 * time.Second
 
 func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger) (*route, error) {
-	r := &route{log: log, limit: ratelimit.NewFleet(ratelimit.FleetConfig{Route: cfg.Name, Limits: cfg.rateLimits()}, p.redis)}
+	r := &route{log: log, gone: make(chan struct{}), limit: ratelimit.NewFleet(ratelimit.FleetConfig{Route: cfg.Name, Limits: cfg.rateLimits()}, p.redis)}
 	r.cfg.Store(cfg)
 	r.slots = cfg.newSlots(p.redis, p.worker)
 	r.bindLimits.set(cfg.BindRate)

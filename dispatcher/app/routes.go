@@ -47,7 +47,6 @@ type life struct {
 	connected context.Context // connections
 	end       func()          // of intake
 	unbind    func()
-	over      chan struct{} // closed when dispatcher and binds have ended
 }
 
 // shift is what the routes of a worker work under.
@@ -85,7 +84,6 @@ func (s *shift) start(r, before *route) {
 	l.working, abort = context.WithCancelCause(s.alive)
 	l.bound, l.unbind = context.WithCancel(s.bound)
 	l.connected, cut = context.WithCancel(s.alive)
-	l.over = make(chan struct{})
 	r.life = l
 
 	// The budget of a drain begins with its end of intake.
@@ -99,7 +97,7 @@ func (s *shift) start(r, before *route) {
 	s.supervise(&s.rest, "limit of "+name, func() error { return r.limit.Run(leased) })
 	s.supervise(&s.dispatchers, "route "+name, func() error {
 		if before != nil {
-			<-before.life.over // bounded by its drain
+			<-before.gone // bounded by its drain
 		}
 		close(began)
 		err := r.dispatcher.Run(l.intake, l.working)
@@ -122,7 +120,7 @@ func (s *shift) start(r, before *route) {
 		if s.intake.Err() == nil {
 			release() // else it lives as long as the worker
 		}
-		close(l.over)
+		close(r.gone)
 		return err
 	})
 }
@@ -132,7 +130,7 @@ func (r *route) end(s *shift, gone func()) {
 	r.ending.Store(true)
 	r.life.end()
 	s.rest.Go(func() error {
-		<-r.life.over
+		<-r.gone
 		gone()
 		return nil
 	})
@@ -195,7 +193,7 @@ func (r *routes) forget() {
 // over reports whether the route has come to its end.
 func (r *route) over() bool {
 	select {
-	case <-r.life.over:
+	case <-r.gone:
 		return true
 	default: // also before it begins
 		return false
