@@ -72,36 +72,39 @@ func (w *world) takes(c *carrier, window int) {
 }
 
 func TestAnUnannouncedLimitIsFoundAndKept(t *testing.T) {
+	t.Parallel()
 	client := testRedis(t)
 	for _, configured := range []float64{1000, 0} {
 		for _, n := range []int{1, 4} {
-			for _, latency := range []time.Duration{5 * time.Millisecond, 500 * time.Millisecond} {
-				l := Limits{Rate: configured}.withDefaults()
-				w := newWorld(t, client, 5, l)
-				c := &carrier{limit: rate.NewLimiter(200, 20), latency: latency}
-				w.takes(c, max(100, int(latency/time.Millisecond)))
-				for range n {
-					w.add(endless)
-				}
-				w.run(15 * time.Second)
-				took, refused := c.took, c.refused
-				w.run(30 * time.Second)
-				accepted := float64(c.took-took) / 30
-				share := float64(c.refused-refused) / float64(c.took-took+c.refused-refused)
-				what := fmt.Sprintf("rate %v, %d workers, answers after %v", configured, n, latency)
-				t.Logf("%s: first %d of %d throttled; then %.2f %% throttled, %.1f/s accepted", what, refused, took+refused, 100*share, accepted)
-				if share > 0.02 {
-					t.Errorf("%s: %.2f %% throttled, want at most 2 %%", what, 100*share)
-				}
-				if accepted < 180 {
-					t.Errorf("%s: %.1f/s accepted, want 180", what, accepted)
-				}
-				c.limit = nil
-				w.run(50 * time.Second)
-				for _, s := range w.workers {
-					if e := s.tenant.known.effective; e != 0 {
-						t.Errorf("%s: 50 s after the limit went away the rate is %v", what, e)
-					}
+			latency := 5 * time.Millisecond
+			if (n == 1) == (configured == 0) {
+				latency = 500 * time.Millisecond
+			}
+			l := Limits{Rate: configured}.withDefaults()
+			w := newWorld(t, client, 5, l)
+			c := &carrier{limit: rate.NewLimiter(200, 20), latency: latency}
+			w.takes(c, max(100, int(latency/time.Millisecond)))
+			for range n {
+				w.add(endless)
+			}
+			w.run(15 * time.Second)
+			took, refused := c.took, c.refused
+			w.run(30 * time.Second)
+			accepted := float64(c.took-took) / 30
+			share := float64(c.refused-refused) / float64(c.took-took+c.refused-refused)
+			what := fmt.Sprintf("rate %v, %d workers, answers after %v", configured, n, latency)
+			t.Logf("%s: first %d of %d throttled; then %.2f %% throttled, %.1f/s accepted", what, refused, took+refused, 100*share, accepted)
+			if share > 0.02 {
+				t.Errorf("%s: %.2f %% throttled, want at most 2 %%", what, 100*share)
+			}
+			if accepted < 180 {
+				t.Errorf("%s: %.1f/s accepted, want 180", what, accepted)
+			}
+			c.limit = nil
+			w.run(50 * time.Second)
+			for _, s := range w.workers {
+				if e := s.tenant.known.effective; e != 0 {
+					t.Errorf("%s: 50 s after the limit went away the rate is %v", what, e)
 				}
 			}
 		}
@@ -109,6 +112,7 @@ func TestAnUnannouncedLimitIsFoundAndKept(t *testing.T) {
 }
 
 func TestARecipientsFullQueueDoesNotStopARoute(t *testing.T) {
+	t.Parallel()
 	client := testRedis(t)
 	w := newWorld(t, client, 5, Limits{Rate: 200, Burst: 20})
 	c := &carrier{latency: 10 * time.Millisecond}
@@ -131,6 +135,7 @@ func TestARecipientsFullQueueDoesNotStopARoute(t *testing.T) {
 }
 
 func TestNothingGoesThroughLeavesATrickleAndComesBack(t *testing.T) {
+	t.Parallel()
 	client := testRedis(t)
 	w := newWorld(t, client, 5, Limits{Rate: 500, Burst: 50})
 	c := &carrier{limit: rate.NewLimiter(0, 0), latency: 10 * time.Millisecond}
@@ -151,6 +156,7 @@ func TestNothingGoesThroughLeavesATrickleAndComesBack(t *testing.T) {
 }
 
 func TestCongestionSlowsTheFleet(t *testing.T) {
+	t.Parallel()
 	client := testRedis(t)
 	w := newWorld(t, client, 5, Limits{Rate: 500, Burst: 50})
 	c := &carrier{latency: 10 * time.Millisecond}
@@ -183,6 +189,7 @@ func TestCongestionSlowsTheFleet(t *testing.T) {
 }
 
 func TestAWorkerWithASmallWindowLeavesTheRestToOthers(t *testing.T) {
+	t.Parallel()
 	client := testRedis(t)
 	for _, n := range []int{2, 4, 8} {
 		w := newWorld(t, client, 5, Limits{Rate: 400, Burst: 20})

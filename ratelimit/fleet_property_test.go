@@ -52,7 +52,7 @@ type simulated struct {
 	err     error
 }
 
-const step = 250 * time.Microsecond
+const step = 500 * time.Microsecond
 
 func (w *world) add(demand func(time.Duration) int) *simulated {
 	s := &simulated{
@@ -182,11 +182,12 @@ func testRedis(t testing.TB) redis.UniversalClient {
 }
 
 // endless is more work than can be done.
-func endless(d time.Duration) int { return 2 }
+func endless(time.Duration) int { return 3 }
 
 func TestASaturatedLimitIsUsedUpByAnyNumberOfWorkers(t *testing.T) {
+	t.Parallel()
 	client := testRedis(t)
-	for _, l := range []Limits{{Rate: 500, Burst: 50}, {Rate: 500, Burst: 1}, {Rate: 20, Burst: 1}, {Rate: 5000, Burst: 100}, {Rate: 2, Burst: 1}} {
+	for _, l := range []Limits{{Rate: 500, Burst: 50}, {Rate: 500, Burst: 1}, {Rate: 20, Burst: 1}, {Rate: 2000, Burst: 100}, {Rate: 2, Burst: 1}} {
 		for _, n := range []int{1, 2, 4, 8} {
 			w := newWorld(t, client, 1, l)
 			w.late = 2 * time.Millisecond
@@ -195,7 +196,7 @@ func TestASaturatedLimitIsUsedUpByAnyNumberOfWorkers(t *testing.T) {
 			}
 			w.run(2 * time.Second)
 			before, calls := len(w.sent), w.calls
-			const d = 10 * time.Second
+			const d = 5 * time.Second
 			w.run(d)
 			what := fmt.Sprintf("rate %v, burst %d, %d workers", l.Rate, l.Burst, n)
 			w.judge(what)
@@ -220,6 +221,7 @@ func TestASaturatedLimitIsUsedUpByAnyNumberOfWorkers(t *testing.T) {
 }
 
 func TestIdleWorkersLeaveTheLimitToBusyOnes(t *testing.T) {
+	t.Parallel()
 	client := testRedis(t)
 	l := Limits{Rate: 1000, Burst: 100}
 	for _, light := range []float64{1, 10, 50} {
@@ -235,9 +237,9 @@ func TestIdleWorkersLeaveTheLimitToBusyOnes(t *testing.T) {
 		}
 		w.run(2 * time.Second)
 		before := len(w.sent)
-		w.run(10 * time.Second)
+		w.run(6 * time.Second)
 		w.judge("uneven load")
-		used := float64(len(w.sent)-before) / 10 / l.Rate
+		used := float64(len(w.sent)-before) / 6 / l.Rate
 		behind := 0
 		for _, s := range w.workers[1:] {
 			behind = max(behind, s.waiting)
@@ -253,6 +255,7 @@ func TestIdleWorkersLeaveTheLimitToBusyOnes(t *testing.T) {
 }
 
 func TestALoneJobWaitsForOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	client := testRedis(t)
 	w := newWorld(t, client, 3, Limits{Rate: 500, Burst: 50})
 	var at time.Duration
@@ -280,8 +283,9 @@ func TestALoneJobWaitsForOneRoundTrip(t *testing.T) {
 // TestNoScheduleExceedsTheLimit draws workers that come and go and die, work in
 // bursts, delays, and a Redis that goes away or forgets everything.
 func TestNoScheduleExceedsTheLimit(t *testing.T) {
+	t.Parallel()
 	client := testRedis(t)
-	runs := 60
+	runs := 30
 	if testing.Short() {
 		runs = 10
 	}
