@@ -118,7 +118,11 @@ func (r *detours) able(out *Dispatcher) bool {
 		}
 		others = others || w.able
 	}
-	return !others || !slices.ContainsFunc(r.ways, func(w *way) bool { return w.Dispatcher == out })
+	return !others || !r.has(out)
+}
+
+func (r *detours) has(out *Dispatcher) bool {
+	return slices.ContainsFunc(r.ways, func(w *way) bool { return w.Dispatcher == out })
 }
 
 // errNoWay says that the job cannot go by the way that it must go, nor should
@@ -137,13 +141,18 @@ func (d *Dispatcher) choose(a *attempt) error {
 	}
 	r := d.detours.Load()
 	switch {
-	case a.out == d && r.straight():
+	case a.out == d && a.ref.Via == "" && r.straight():
 		return nil
 	case a.begun():
-		if err := d.take(a, d.carrier(a.ref.Via)); err != nil {
+		out := d.carrier(a, a.ref.Via)
+		if out == nil {
+			a.ref.Attempt++
+			return errNoWay
+		}
+		if err := d.take(a, out); err != nil {
 			return err
 		}
-		if !r.able(a.out) {
+		if !r.able(out) {
 			return errNoWay
 		}
 		return nil
@@ -153,47 +162,61 @@ func (d *Dispatcher) choose(a *attempt) error {
 	return d.take(a, r.pick(a.del.Origin().Lane).Dispatcher)
 }
 
-// take has the job go out by another way: its messages are made anew.
+// take has the job go out by a way: its messages are made anew when that is
+// another.
 func (d *Dispatcher) take(a *attempt, out *Dispatcher) error {
-	if out == a.out {
-		return nil
+	if out != a.out {
+		msgs, err := out.config().Message.Encode(a.ref.Producer, a.job)
+		if err != nil { // that route cannot say it
+			return errNoWay
+		}
+		a.out, a.todo, a.total = out, msgs, len(msgs)
+		for _, p := range a.parts {
+			a.strike(p.Number)
+		}
 	}
-	msgs, err := out.config().Message.Encode(a.ref.Producer, a.job)
-	if err != nil { // that route cannot say it
-		return errNoWay
-	}
-	a.out, a.todo, a.total, a.ref.Via = out, msgs, len(msgs), ""
+	a.ref.Via = ""
 	if out != d {
 		a.ref.Via = out.route
-	}
-	for _, p := range a.parts {
-		a.strike(p.Number)
 	}
 	return nil
 }
 
-// carrier is the route that has something of a job: with via empty its own. So
-// it is, too, when that route is not configured any more; the message has the
-// same reference there.
-func (d *Dispatcher) carrier(via string) *Dispatcher {
+// carrier is the route that has something of a job; via is empty for its own.
+// One that does not run here, nil, may be about to begin anew. At the last
+// attempt it counts as not configured any more, and the job's own takes its
+// place: the message has the same reference there.
+func (d *Dispatcher) carrier(a *attempt, via string) *Dispatcher {
 	if via == "" || via == d.route {
 		return d
 	}
-	if out := d.deps.Routes.find(via); out != nil {
-		return out
+	out := d.deps.Routes.find(via)
+	if out == nil && a.ref.Attempt >= d.config().Retry.MaxAttempts {
+		return d
 	}
-	return d
+	return out
+}
+
+// resumeAt begins a job, before its messages are made, where it was begun.
+func (d *Dispatcher) resumeAt(a *attempt, via string) {
+	switch out := d.carrier(a, via); out {
+	case d:
+	case nil:
+		a.ref.Via = via
+	default:
+		a.out, a.ref.Via = out, via
+	}
 }
 
 // follow has the attempt go on where the ledger says that the job was begun,
 // and reports whether that is another way than the one it has a turn for.
-func (d *Dispatcher) follow(a *attempt, c *sms.Claim) (elsewhere bool) {
-	via := c.Via
-	if !c.Lost.IsZero() && !a.begun() { // what is forgotten was more likely here
-		via = ""
+func (d *Dispatcher) follow(a *attempt, via string) (elsewhere bool) {
+	out, had := d.carrier(a, via), a.out
+	if out == nil {
+		a.ref.Via = via
+		return true
 	}
-	out := d.carrier(via)
-	return out != a.out && d.take(a, out) == nil
+	return d.take(a, out) == nil && out != had
 }
 
 // putOff looks at a job again later that waits for the one route that may send
@@ -227,8 +250,7 @@ func (d *Dispatcher) watch(ctx context.Context) {
 			continue
 		}
 		r := d.look(bindless, p)
-		d.divert(r)
-		d.redirect(r)
+		d.redirect(d.divert(r), r)
 	}
 }
 
@@ -270,9 +292,10 @@ func (d *Dispatcher) look(bindless map[*Dispatcher]time.Time, p FallbackPolicy) 
 	return r
 }
 
-// divert puts what look found in force, and says so when it is something new.
-func (d *Dispatcher) divert(r *detours) {
-	old := d.detours.Swap(r)
+// divert puts what look found in force, says so when it is something new, and
+// returns what was before.
+func (d *Dispatcher) divert(r *detours) (old *detours) {
+	old = d.detours.Swap(r)
 	before, now := old.diversion(), r.diversion()
 	switch {
 	case now != nil && (before == nil || before.Via != now.Via):
@@ -282,6 +305,7 @@ func (d *Dispatcher) divert(r *detours) {
 	case now == nil && before != nil:
 		d.log.Warn("route cannot send, nor can another in its place", "limit", r.reason, "since", r.since)
 	}
+	return old
 }
 
 // diversion is nil while jobs go by their own route, or wait for it.
@@ -299,7 +323,14 @@ func (r *detours) diversion() *Diversion {
 
 // redirect sends this route's jobs that wait where they should not, any more,
 // to choose again.
-func (d *Dispatcher) redirect(r *detours) {
+func (d *Dispatcher) redirect(old, r *detours) {
+	if old != nil {
+		for _, w := range old.ways {
+			if !r.has(w.Dispatcher) {
+				w.turnstile.move(func(of caller, _ int) bool { return of.route == d })
+			}
+		}
+	}
 	var first [laneCount]*way
 	for i, lane := range sms.Lanes() {
 		first[i] = r.first(lane)

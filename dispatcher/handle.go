@@ -106,9 +106,7 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 	}
 	a.job, a.ref.JobID, a.ref.Meta = job, job.ID, job.Meta
 	if a.ref.Doubt || len(before.Parts) > 0 {
-		if a.out = d.carrier(before.Via); a.out != d {
-			a.ref.Via = before.Via
-		}
+		d.resumeAt(a, before.Via)
 	}
 	if a.todo, err = a.out.config().Message.Encode(origin.Producer, job); err != nil {
 		return a, err
@@ -139,6 +137,7 @@ func (d *Dispatcher) admit(intake context.Context, a *attempt) (Reservation, err
 		}
 		turn, n, err := a.out.turnstile.waitFor(intake, a.del.Origin().Lane, a.ref.Producer, len(a.todo), caller{d, a.begun(), a.place, a.waited})
 		if turn == nil && err == nil { // sent to choose again
+			a.waited = true
 			continue
 		}
 		a.turn, a.waited = n, true
@@ -181,8 +180,11 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 		return busy, nil
 	}
 	a.token = c.Token
-	moved := d.follow(a, &c)
+	if !c.Lost.IsZero() && !a.begun() { // what is forgotten was more likely with its own route
+		c.Via = ""
+	}
 	a.resume(c)
+	moved := d.follow(a, c.Via)
 	if len(a.todo) == 0 { // late responses completed it
 		a.outcome = a.result(sms.KindSubmitted, nil)
 		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)

@@ -242,6 +242,32 @@ func TestJobsWaitForWhicheverOfTwoDeadRoutesComesBack(t *testing.T) {
 	}
 }
 
+func TestAFallbackWhoseAccountIsRefusedIsTriedByTheJobsThatGoByIt(t *testing.T) {
+	t.Parallel()
+	var refusals atomic.Int64
+	p := newPair(t, smsctest.Config{}, smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action {
+		if refusals.Add(1) <= 3 {
+			return smsctest.Action{Status: prohibited}
+		}
+		return smsctest.Action{}
+	}}, "", "    window: 1\n    account_probe: {initial: 100ms, max: 200ms}\n")
+	p.dead.Store(true)
+	p.Worker("w1")
+	p.Publish(apptest.Jobs(20, `{"id":"j%d","to":"447700900123","text":"j%d"}`)...)
+	all := p.Await("every outcome", func([]*sms.Result) bool { return len(p.Outcomes()) == 20 })
+	for _, res := range all {
+		if res.Kind != sms.KindReceipt && (res.Kind != sms.KindSubmitted || res.Via != "backup" || res.Attempt != 1) {
+			t.Errorf("%s is %s via %q at attempt %d", res.JobID, res.Kind, res.Via, res.Attempt)
+		}
+	}
+	if n := len(p.backup.Submits()); n != 23 {
+		t.Errorf("%d submits at the fallback, want 20 and one for each refusal", n)
+	}
+	if n := p.Logged("route paused: the SMSC refuses the account"); n != 1 {
+		t.Errorf("%d pauses, want the fallback's", n)
+	}
+}
+
 func TestAThrottledFallbackCostsNoAttempts(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, smsctest.Config{}, smsctest.Config{Rate: 40, Burst: 4}, "", "")
