@@ -168,7 +168,8 @@ if began > 0 and all > 0 then
         else
           if cuts < 1 then best, was = accepted, share end
           cuts = math.max(cuts, 0) + 1
-          accepted = math.max(accepted, math.min(1.1 * accepted, 0.95 * e * (1 - share)))
+          -- Workers that stood still accepted little and then too much at once.
+          if share < 0.3 then accepted = math.max(accepted, 0.8 * e) end
           cutTo(math.min(0.95 * accepted, 0.98 * e), accepted, 'throttled')
         end
       else
