@@ -21,8 +21,8 @@ type ClassInfo struct {
 func Classes() []ClassInfo {
 	return []ClassInfo{
 		{ClassOK, "accepted", "`submitted`", "–", "–"},
-		{ClassThrottle, "too fast", "tried again after a second or more; loses no attempt and ends only by `expires_at`", narrowed,
-			"slows down when ten in two seconds, and more than one in ten, are such: a pause of 1 s (up to 30 s while nothing gets through), then half the rate, back after 10 s and on from there; limit `throttled`"},
+		{ClassThrottle, "too fast", "takes its place in its lane again, after five tries in a row it is tried later; loses no attempt and ends only by `expires_at`", narrowed,
+			"slows down in all workers to 95 % of what the SMSC takes, when more than one in ten are such, and then finds its way back by trying; a pause of 1 s, up to 30 s, while nothing gets through; limit `throttled`"},
 		{ClassRetry, "not now", "tried again after `retry.initial`, doubled each time; `failed` with code `temporary` after `retry.max_attempts`", "–", "–"},
 		{ClassRetryOnce, "perhaps not now", "like `retry`, but the second time `failed` with code `rejected`; while the bind's window is being narrowed it has all its attempts", narrowed, "–"},
 		{ClassMessage, "never, for this message", "`failed` with code `rejected`", "–", "–"},
