@@ -263,7 +263,7 @@ func TestAFallbackWhoseAccountIsRefusedIsTriedByTheJobsThatGoByIt(t *testing.T) 
 	if n := len(p.backup.Submits()); n != 23 {
 		t.Errorf("%d submits at the fallback, want 20 and one for each refusal", n)
 	}
-	if n := p.Logged("route paused: the SMSC refuses the account"); n != 1 {
+	if n := p.Logged(`msg="route paused: the SMSC refuses the account" worker=w1 route=backup`); n != 1 {
 		t.Errorf("%d pauses, want the fallback's", n)
 	}
 }
