@@ -58,8 +58,8 @@ func (r *Routes) find(route string) *Dispatcher {
 // that one's fallback's and so on. nil for a route without a fallback.
 type detours struct {
 	ways   []*way
-	reason Limit     // why its own is not able, and since when
-	since  time.Time //
+	reason Limit // why its own is not able, and since when
+	since  time.Time
 }
 
 // way is a way out, as the last look found it.
@@ -197,8 +197,13 @@ func (d *Dispatcher) carrier(a *attempt, via string) *Dispatcher {
 	return out
 }
 
-// resumeAt begins a job, before its messages are made, where it was begun.
+// resumeAt begins a job, before its messages are made, where its headers say
+// that it was begun. They may be the producer's, who may not choose any route;
+// where else it may have been begun the ledger knows.
 func (d *Dispatcher) resumeAt(a *attempt, via string) {
+	if !d.leadsTo(via) {
+		return
+	}
 	switch out := d.carrier(a, via); out {
 	case d:
 	case nil:
@@ -206,6 +211,18 @@ func (d *Dispatcher) resumeAt(a *attempt, via string) {
 	default:
 		a.out, a.ref.Via = out, via
 	}
+}
+
+// leadsTo reports whether the route is among this one's fallbacks.
+func (d *Dispatcher) leadsTo(route string) bool {
+	seen := make(map[*Dispatcher]bool)
+	for next := d; next != nil && !seen[next]; next = d.deps.Routes.find(next.config().Fallback.Route) {
+		seen[next] = true
+		if route != "" && next.config().Fallback.Route == route {
+			return true
+		}
+	}
+	return false
 }
 
 // follow has the attempt go on where the ledger says that the job was begun,

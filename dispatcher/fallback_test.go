@@ -276,6 +276,7 @@ func TestABegunJobWaitsForItsRouteToRunAgainAsLongAsItHasAttempts(t *testing.T) 
 	synctest.Test(t, func(t *testing.T) {
 		ds, _ := chain(t, 9)
 		ds[0].deps.Routes.remove(ds[1])
+		ds[0].deps.Routes.add(&Dispatcher{route: "z"})
 		a := ds[0].attemptOf(t, true)
 		ds[0].resumeAt(a, "b")
 		for a.ref.Attempt < 5 {
@@ -283,6 +284,11 @@ func TestABegunJobWaitsForItsRouteToRunAgainAsLongAsItHasAttempts(t *testing.T) 
 			if err := ds[0].choose(a); !errors.Is(err, errNoWay) || a.ref.Via != "b" || a.ref.Attempt != before+1 {
 				t.Fatalf("attempt %d: %v, via %q", a.ref.Attempt, err, a.ref.Via)
 			}
+		}
+		stranger := ds[0].attemptOf(t, true)
+		ds[0].resumeAt(stranger, "z")
+		if stranger.out != ds[0] || stranger.ref.Via != "" {
+			t.Errorf("begun at %q, which is no fallback", stranger.ref.Via)
 		}
 		for range 2 { // the ledger says where it was begun, but it goes on
 			if err := ds[0].choose(a); err != nil || a.out != ds[0] || a.ref.Via != "" {

@@ -194,7 +194,7 @@ func TestADeadLetterIsReplayedOnceAndRemoved(t *testing.T) {
 		letter := dispatcher.DeadLetter{
 			Of: d, Ref: sms.JobRef{JobID: "a", Attempt: 5, Replay: 3, Doubt: true},
 			Outcome: &sms.Result{
-				Kind: sms.KindFailed, Code: sms.CodeTemporary, Reason: "busy", Parts: []sms.Part{{Number: 2, MessageID: "B7"}},
+				Kind: sms.KindFailed, Code: sms.CodeTemporary, Reason: "busy", Parts: []sms.Part{{Number: 2, MessageID: "B7"}}, Via: "backup",
 			},
 		}
 		if err := c.Bury(t.Context(), letter); err != nil {
@@ -215,7 +215,7 @@ func TestADeadLetterIsReplayedOnceAndRemoved(t *testing.T) {
 		}
 	}
 	d := k.next(t)
-	want := dispatcher.Before{Replay: 4, Parts: []sms.Part{{Number: 2, MessageID: "B7"}}}
+	want := dispatcher.Before{Replay: 4, Parts: []sms.Part{{Number: 2, MessageID: "B7"}}, Via: "backup"}
 	if diff := cmp.Diff(want, d.Before()); diff != "" || d.Attempt() != 1 || !d.Doubt() {
 		t.Errorf("attempt %d, doubt %t, replay (-want +got):\n%s", d.Attempt(), d.Doubt(), diff)
 	}
@@ -226,6 +226,16 @@ func TestADeadLetterIsReplayedOnceAndRemoved(t *testing.T) {
 	d = k.next(t)
 	if diff := cmp.Diff(want, d.Before()); diff != "" || d.Attempt() != 2 || d.Doubt() {
 		t.Errorf("attempt %d, doubt %t, replay (-want +got):\n%s", d.Attempt(), d.Doubt(), diff)
+	}
+	// Its own route has taken over.
+	if err := c.Schedule(t.Context(), dispatcher.Retry{At: time.Now(), JobID: "a", Attempt: 3, Parts: want.Parts, Of: d}); err != nil {
+		t.Fatal(err)
+	}
+	d.Ack()
+	d = k.next(t)
+	want.Via = ""
+	if diff := cmp.Diff(want, d.Before()); diff != "" {
+		t.Errorf("retry by its own route (-want +got):\n%s", diff)
 	}
 	d.Ack()
 	eventually(t, "one copy was stored", func() bool { return streamLen(t, c, "SMS_JOBS_ACME") == 0 })
