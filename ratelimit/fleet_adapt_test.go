@@ -209,3 +209,28 @@ func TestAWorkerWithASmallWindowLeavesTheRestToOthers(t *testing.T) {
 		}
 	}
 }
+
+func TestAMomentOfNothingIsNotTakenForTheLimit(t *testing.T) {
+	t.Parallel()
+	client := testRedis(t)
+	for _, configured := range []float64{1000, 0} {
+		w := newWorld(t, client, 5, Limits{Rate: configured}.withDefaults())
+		c := &carrier{limit: rate.NewLimiter(200, 20), latency: 20 * time.Millisecond}
+		w.takes(c, 50)
+		for range 4 {
+			w.add(endless)
+		}
+		w.run(15 * time.Second)
+		c.limit.SetLimitAt(w.start.Add(w.now), 10)
+		w.run(2 * time.Second)
+		c.limit.SetLimitAt(w.start.Add(w.now), 200)
+		w.run(15 * time.Second)
+		took, refused := c.took, c.refused
+		w.run(10 * time.Second)
+		accepted := float64(c.took-took) / 10
+		share := float64(c.refused-refused) / float64(c.took-took+c.refused-refused)
+		if accepted < 180 || share > 0.02 {
+			t.Errorf("rate %v: 15 s after a stall of 2 s %.1f/s are accepted and %.2f %% throttled", configured, accepted, 100*share)
+		}
+	}
+}

@@ -45,12 +45,12 @@ local S = 1000000
 -- Redis stood still with the call before it, or the worker did.
 if still < 0 and sent > 0 and now - sent > 50000 then still = 0 end
 
-local v = redis.call('HMGET', key, 'tat', 'still', 'short', 'rate', 'top', 'grown', 'cut', 'cuts', 'noise', 'pause', 'until', 'began', 'first', 'taken', 'refused', 'why', 'was', 'best')
+local v = redis.call('HMGET', key, 'tat', 'still', 'short', 'rate', 'top', 'grown', 'cut', 'cuts', 'noise', 'pause', 'until', 'began', 'first', 'taken', 'refused', 'why', 'was', 'best', 'ref')
 local function num(i) return tonumber(v[i]) or 0 end
 local tat, stood, short = tonumber(v[1]), num(2), num(3)
 local e, top, grown, cut, cuts, noise = num(4), num(5), num(6), num(7), num(8), num(9)
 local pause, untl, began, first, taken, refused = num(10), num(11), num(12), num(13), num(14), num(15)
-local why, was, best = v[16] or '', num(17), num(18)
+local why, was, best, ref = v[16] or '', num(17), num(18), num(19)
 if untl > now + 40 * S then untl = now end
 if grown > now + 40 * S then grown = now end
 if first > now or began > now then began, first, taken, refused = 0, 0, 0, 0 end
@@ -65,7 +65,7 @@ local r = e
 if conf > 0 and (r == 0 or r > rate) then r = rate end
 
 if r > 0 then
-  if conf == 0 or r < rate then cap = math.max(cap * r / math.max(rate, 1), 1 + r / 50) end
+  if conf == 0 or r < rate then cap = math.max(cap * r / math.max(rate, 1), 1 + r / 20) end
   cap = math.max(cap, least)
   -- What may be lent at most, whoever asks.
   local most = math.max(1.25 * horizon, (cap + math.min(7, r)) / r * S)
@@ -103,28 +103,32 @@ if r > 0 then
 end
 
 redis.call('HSET', key, 'tat', us(tat or now), 'still', us(stood), 'short', us(short), 'rate', real(e), 'top', real(top), 'grown', us(grown), 'cut', us(cut), 'cuts', us(cuts), 'noise', real(noise),
-  'pause', us(pause), 'until', us(untl), 'began', us(began), 'first', us(first), 'taken', real(taken), 'refused', real(refused), 'why', why, 'was', real(was), 'best', real(best))
+  'pause', us(pause), 'until', us(untl), 'began', us(began), 'first', us(first), 'taken', real(taken), 'refused', real(refused), 'why', why, 'was', real(was), 'best', real(best), 'ref', real(ref))
 redis.call('EXPIRE', key, ARGV[18])
 return {us(now), us(granted), us(start), real(r), real(cap), us(wait), real(e), (observing or r > 0) and '1' or '0', why, us(cut), us(redis.call('ZCARD', members))}`)
 
 // adaptLua is the part of fleetScript that adapts the rate.
 //
 // What workers report is added up over a window. When too much of it was
-// throttled the rate is cut to 95 % of what the SMSC accepted meanwhile, which is
-// top: right at once, however far the configured rate is off. From there it
-// grows by 5 % of top a second up to nine tenths of it, by 1 % up to a little
-// above, where the limit is met again if it still stands, and beyond that by 7 % a second
-// of its own, until it is the configured one or, where none is, five times the top.
-// The first cut of all is made of little knowledge: after it the rate grows by
-// half a second until it is cut again.
-// Where nothing got through there is a pause of 1 s, doubled up to 30 s, and
-// half the rate.
+// throttled the rate is cut to 96 % of what the SMSC accepted meanwhile, which
+// is top: right at once, however far the configured rate is off. From there it
+// grows by 5 % of top a second up to nine tenths of it, by 1.5 % up to a little
+// above, where the limit is met again if it still stands, and beyond that by
+// 7 % a second of its own, until it is the configured one or, where none is,
+// five times the top. Where nothing got through there is a pause of 1 s, doubled
+// up to 30 s, and half the rate.
 //
-// Too much is a tenth and at least ten messages; while a cut is in force a fiftieth and
-// two. An SMSC may throttle for reasons that a slower rate does not change, a
-// recipient's full queue: where cuts by a third left the better part of that share it is
-// taken for noise, which is forgotten over minutes, and the cuts for futile. Reports of what was sent before a cut, or with
-// what was lent before it, were made for it.
+// The first cut of all is made of little knowledge: after it the rate grows by
+// half a second until it is cut again. So it does while it is far below what was
+// found before, and a later cut takes half of the rate at most: a fleet that
+// stood still for a moment must not take that for the SMSC's limit.
+//
+// Too much is a tenth and at least ten messages; while a cut is in force a
+// twenty-fifth and three. An SMSC may throttle for reasons that a slower rate
+// does not change, a recipient's full queue: where half of the rate is left and
+// most of that share too, it is taken for noise, which is forgotten over
+// minutes, and the cuts for futile. What was sent before a cut, or with what was
+// lent before it, says nothing about it.
 const adaptLua = `
 local observing = false
 local reported = tonumber(ARGV[12]) + tonumber(ARGV[14])
@@ -145,7 +149,7 @@ end
 local function cutTo(rate, base, reason)
   e = math.max(floor, rate)
   if conf > 0 then e = math.min(e, conf) end
-  top, why, cut, grown = base, reason, now, now
+  top, ref, why, cut, grown = base, math.max(base, 0.85 * ref), reason, now, now
   fresh()
 end
 
@@ -160,17 +164,17 @@ if began > 0 and all > 0 then
         untl = now + pause
         cutTo(e / 2, top, 'throttled')
         grown = untl
-      elseif refused >= 2 and share > 0.02 + usual then
+      elseif refused >= 3 and share > 0.04 + usual then
         pause = 0
-        if cuts > 0 and accepted < 0.7 * best and share > 0.4 * was and share < 0.5 then
+        if cuts > 0 and e < 0.5 * best and share > 0.4 * was and share < 0.5 then
           noise, cuts, top = math.max(noise, share), 0, math.max(best, top)
           fresh()
         else
-          if cuts < 1 then best, was = accepted, share end
+          if cuts < 1 then best, was = e, share end
           cuts = math.max(cuts, 0) + 1
           -- Workers that stood still accepted little and then too much at once.
-          if share < 0.3 then accepted = math.max(accepted, 0.8 * e) end
-          cutTo(math.min(0.95 * accepted, 0.98 * e), accepted, 'throttled')
+          accepted = math.max(accepted, (share < 0.3 and 0.8 or 0.5) * e)
+          cutTo(math.min(0.96 * accepted, 0.98 * e), accepted, 'throttled')
         end
       else
         pause, cuts, noise = 0, math.min(cuts, 0), noise * 0.998
@@ -210,17 +214,17 @@ end
 if e > 0 and now > grown then
   local s = math.min((now - grown) / S, 30)
   grown = now
-  if cuts < 0 then
+  if cuts < 0 or e < 0.85 * ref then
     e = e * 1.5 ^ s
   elseif e < 0.9 * top then
-    e = math.min(e + 0.05 * top * s, 0.9 * top + 0.01 * top * s)
+    e = math.min(e + 0.05 * top * s, 0.9 * top + 0.015 * top * s)
   elseif e < 1.05 * top then
-    e = e + 0.01 * top * s
+    e = e + 0.015 * top * s
   else
     e = e * 1.07 ^ s
   end
-  if conf > 0 and e >= rate or conf == 0 and e >= (cuts < 0 and 100 or 5) * top then
-    e, why, cuts = 0, '', 0
+  if conf > 0 and e >= rate or conf == 0 and e >= (cuts < 0 and 100 or 5) * math.max(top, ref) then
+    e, why, cuts, ref = 0, '', 0, 0
   end
 end
 `
