@@ -206,7 +206,10 @@ if congestion >= 90 and now - cut >= S then
   local base = e > 0 and e or conf
   if began > 0 and elapsed >= S / 5 and taken > 0 then base = taken * S / elapsed end
   if e > 0 then base = math.max(base, 0.8 * e) end
-  if base > 0 then cutTo(base * (congestion >= 100 and 0.5 or 0.8), base, 'congestion') end
+  if base > 0 then
+    cutTo(base * (congestion >= 100 and 0.5 or 0.8), base, 'congestion')
+    ref = 0
+  end
 elseif congestion >= 80 then
   grown = math.max(grown, now + S)
 end
