@@ -13,7 +13,7 @@ func TestARedisThatRestartsMayHaveForgottenTheLastLeases(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	if !server.Real() {
-		t.Skip("miniredis does not say which server it is")
+		t.Skip("needs redis-server: miniredis does not say which server it is")
 	}
 	client := redis.NewClient(&redis.Options{Addr: server.Addr})
 	t.Cleanup(func() { _ = client.Close() })

@@ -21,7 +21,7 @@ const maxAllocs = 17
 func TestAMessageAllocatesLittle(t *testing.T) {
 	srv := redistest.Start(t)
 	if !srv.Real() {
-		t.Skip("miniredis allocates in this process")
+		t.Skip("needs redis-server: miniredis allocates in this process")
 	}
 	if raceDetector {
 		t.Skip("under the race detector a pool drops some of what it is given")

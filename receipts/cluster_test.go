@@ -20,7 +20,7 @@ func TestEveryStepStaysInASlotOfRedisCluster(t *testing.T) {
 	}
 	srv := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-port", busPort)
 	if !srv.Real() {
-		t.Skip("miniredis is no cluster")
+		t.Skip("needs redis-server: miniredis is no cluster")
 	}
 	admin := client(t, srv.Addr)
 	if err := admin.Do(t.Context(), "cluster", "addslotsrange", 0, 16383).Err(); err != nil {

@@ -81,7 +81,7 @@ func TestEachCommandFindsItsNodeOfRedisCluster(t *testing.T) {
 		}
 		srv := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-port", busPort, "--cluster-require-full-coverage", "no")
 		if !srv.Real() {
-			t.Skip("miniredis is no cluster")
+			t.Skip("needs redis-server: miniredis is no cluster")
 		}
 		admin := client(t, srv.Addr)
 		if err := admin.Do(t.Context(), "cluster", "addslotsrange", n*half, (n+1)*half-1).Err(); err != nil {

@@ -112,7 +112,7 @@ func TestARefusedConnectionIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	if !srv.Real() {
-		t.Skip("miniredis has no CONFIG SET")
+		t.Skip("needs redis-server: miniredis has no CONFIG SET")
 	}
 	admin := client(t, srv.Addr)
 	if err := admin.ConfigSet(t.Context(), "requirepass", "right").Err(); err != nil {

@@ -13,7 +13,7 @@ func TestAJobInHandWhileAnotherRedisBecameMasterIsInDoubt(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t, "--enable-debug-command", "yes")
 	if !srv.Real() {
-		t.Skip("miniredis has no replicas")
+		t.Skip("needs redis-server: miniredis has no replicas")
 	}
 	d, _ := newDesk(t, srv.Addr, nil)
 	if err := Begin(t.Context(), d.store.client, ""); err != nil {
@@ -49,7 +49,7 @@ func TestDoubtAboutAnotherMasterEnds(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	if !srv.Real() {
-		t.Skip("miniredis has no replicas")
+		t.Skip("needs redis-server: miniredis has no replicas")
 	}
 	d, _ := newDesk(t, srv.Addr, nil)
 	ctx := t.Context()

@@ -92,7 +92,10 @@ func (p *program) replay(ctx context.Context, f app.DeadFilter, dryRun, yes bool
 		if !dryRun {
 			return nil
 		}
-		return printDead(p.stdout, d)
+		if _, err := printDead(p.stdout, d); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		return nil
 	})
 	if err != nil {
 		return err

@@ -74,6 +74,15 @@ With --dead, the jobs that could not be handled.`,
 }
 
 func (p *program) tail(ctx context.Context, f app.Filter, limit int, asJSON bool) error {
+	return follow(ctx, p, limit, asJSON, printResult, func(ctx context.Context, cfg *app.Config, each func(*sms.Result) bool) error {
+		return app.Tail(ctx, cfg, f, each)
+	})
+}
+
+// follow prints what source gives, as JSON or by line, until it ends, limit of
+// them are printed (0 means no limit) or the user interrupts it.
+func follow[T any](ctx context.Context, p *program, limit int, asJSON bool,
+	line func(io.Writer, T) (int, error), source func(context.Context, *app.Config, func(T) bool) error) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	cfg, err := app.Load(p.config, os.Getenv)
@@ -84,11 +93,11 @@ func (p *program) tail(ctx context.Context, f app.Filter, limit int, asJSON bool
 	encoder.SetEscapeHTML(false)
 	var failed error
 	printed := 0
-	err = app.Tail(ctx, cfg, f, func(r *sms.Result) bool {
+	err = source(ctx, cfg, func(item T) bool {
 		if asJSON {
-			failed = encoder.Encode(r)
+			failed = encoder.Encode(item)
 		} else {
-			_, failed = printResult(p.stdout, r)
+			_, failed = line(p.stdout, item)
 		}
 		printed++
 		return failed == nil && printed != limit

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -28,29 +26,9 @@ func inboundFlags(cmd *cobra.Command) error {
 }
 
 func (p *program) tailInbound(ctx context.Context, f app.Filter, limit int, asJSON bool) error {
-	ctx, stop := interruptible(ctx)
-	defer stop()
-	cfg, err := app.Load(p.config, os.Getenv)
-	if err != nil {
-		return err
-	}
-	encoder := json.NewEncoder(p.stdout)
-	encoder.SetEscapeHTML(false)
-	var failed error
-	printed := 0
-	err = app.TailInbound(ctx, cfg, f.Route, f.Since, func(in *sms.Inbound) bool {
-		if asJSON {
-			failed = encoder.Encode(in)
-		} else {
-			_, failed = printInbound(p.stdout, in)
-		}
-		printed++
-		return failed == nil && printed != limit
+	return follow(ctx, p, limit, asJSON, printInbound, func(ctx context.Context, cfg *app.Config, each func(*sms.Inbound) bool) error {
+		return app.TailInbound(ctx, cfg, f.Route, f.Since, each)
 	})
-	if failed != nil {
-		return fmt.Errorf("write: %w", failed)
-	}
-	return err
 }
 
 // printInbound prints an inbound message as one line for people, without what

@@ -13,7 +13,7 @@ func survives(t *testing.T, start func(r *Rig, program string) (*Redis, error)) 
 	t.Helper()
 	program, err := findRedis()
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("needs redis-server: %v", err)
 	}
 	rd, err := start(openRig(t), program)
 	if err != nil {
