@@ -65,7 +65,7 @@ type tenancy struct {
 	err     error         // guarded by Pool.mu
 	ending  bool          // guarded by Pool.mu; intake is over
 	news    chan struct{} // capacity 1; something that Redis should hear of soon
-	some    atomic.Bool   // there is a slot; written with mu held
+	some    atomic.Bool   // there is a slot, or none is wanted any more; written with mu held
 }
 
 // permit waits until the bind's unit has a slot, and returns what an attempt
@@ -111,7 +111,7 @@ func (p *Pool) change(do func()) {
 	before := p.heldLocked()
 	do()
 	after := p.heldLocked()
-	p.tenancy.some.Store(after > 0)
+	p.tenancy.some.Store(after > 0 || p.tenancy.ending)
 	p.mu.Unlock()
 	if (before == 0) != (after == 0) {
 		p.notify()

@@ -20,18 +20,20 @@ import (
 // office gives out as many slots as the test says, for 5.5 s each time.
 type office struct {
 	mu    sync.Mutex
-	slots int       // guarded by mu
-	hangs bool      // guarded by mu; Renew does not return before ctx ends
-	err   error     // guarded by mu
-	told  []SlotUse // guarded by mu
+	slots int           // guarded by mu
+	hangs bool          // guarded by mu; Renew does not return before ctx ends
+	slow  time.Duration // guarded by mu; how long it takes to answer
+	err   error         // guarded by mu
+	told  []SlotUse     // guarded by mu
 }
 
 func (o *office) Renew(ctx context.Context, use SlotUse) (SlotGrant, error) {
 	asked := time.Now()
 	o.mu.Lock()
 	o.told = append(o.told, use)
-	slots, hangs, err := o.slots, o.hangs, o.err
+	slots, hangs, slow, err := o.slots, o.hangs, o.slow, o.err
 	o.mu.Unlock()
+	time.Sleep(slow)
 	if hangs {
 		<-ctx.Done()
 		err = ctx.Err()
@@ -271,6 +273,9 @@ func TestSlotsGoBackAsBindsEndInADrain(t *testing.T) {
 			t.Errorf("in the end (-want +said):\n%s", diff)
 		}
 		r.wantAtSMSC(t, "in the end", 0)
+		if r.Standby() {
+			t.Error("a pool that has ended waits for slots")
+		}
 	})
 }
 
