@@ -21,6 +21,7 @@ type slotKeeper struct {
 	calls  sync.WaitGroup
 	answer chan slotAnswer // of the call under way, capacity 1; nil when there is none
 	news   bool            // came while a call was under way
+	until  time.Time       // the lease ends; zero before the first
 
 	next     *time.Timer // the next call
 	patience *time.Timer // the call under way is given up
@@ -35,11 +36,15 @@ type slotAnswer struct {
 	err   error
 }
 
+func newSlotKeeper(p *Pool) *slotKeeper {
+	never := func() *time.Timer { t := time.NewTimer(time.Hour); t.Stop(); return t }
+	return &slotKeeper{pool: p, next: time.NewTimer(0), patience: never(), lapse: never(), end: never()}
+}
+
 // keepSlots renews leases and hands out what is granted, until ended ends;
 // then it gives back what there is.
 func (p *Pool) keepSlots(intake, ended context.Context) {
-	never := func() *time.Timer { t := time.NewTimer(time.Hour); t.Stop(); return t }
-	k := &slotKeeper{pool: p, next: time.NewTimer(0), patience: never(), lapse: never(), end: never()}
+	k := newSlotKeeper(p)
 	k.run(intake, ended)
 	k.calls.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), slotCallTimeout)
@@ -76,9 +81,18 @@ func (k *slotKeeper) run(intake, ended context.Context) {
 	}
 }
 
-// call begins a renewal.
+// call begins a renewal. What a lease that is over was for is not claimed:
+// another worker may have it, and Redis takes a worker's word.
 func (k *slotKeeper) call(ended context.Context) {
+	over := k.over()
+	if over { // this process stood still, and its timers with it
+		k.pool.lapse()
+		k.pool.cutSlots()
+	}
 	use, answer := k.pool.slotUse(), make(chan slotAnswer, 1)
+	if over {
+		use.Held, use.Bound = 0, 0
+	}
 	k.answer, k.news = answer, false
 	k.patience.Reset(slotCallTimeout)
 	k.calls.Go(func() {
@@ -88,6 +102,9 @@ func (k *slotKeeper) call(ended context.Context) {
 		answer <- slotAnswer{use, grant, err}
 	})
 }
+
+// over reports whether no unit may have a connection.
+func (k *slotKeeper) over() bool { return !time.Now().Before(k.until) }
 
 func (k *slotKeeper) failed(err error) {
 	k.answer = nil
@@ -102,11 +119,11 @@ func (k *slotKeeper) answered(a slotAnswer) {
 	case a.err != nil:
 		k.failed(a.err)
 		return
-	case left <= 0:
+	case left <= 0, a.use.Held > 0 && k.over(): // it grants what the worker had claimed
 		k.failed(errLate)
 		return
 	}
-	k.answer = nil
+	k.answer, k.until = nil, a.grant.Until
 	k.lapse.Reset(left - lapseLead)
 	k.end.Reset(left)
 	if k.next.Reset(a.grant.Again); k.news {

@@ -184,8 +184,11 @@ func (f *slotFleet) begin(p *slotPod, trouble float64) {
 	if f.rand.Float64() < trouble {
 		c.arrives = f.now.Add(f.upTo(2 * time.Second))
 		c.returns = c.arrives.Add(f.upTo(2 * time.Second))
-		if f.rand.IntN(3) == 0 {
+		switch f.rand.IntN(6) {
+		case 0, 1:
 			c.returns = time.Time{}
+		case 2: // lost on its way there
+			c.arrives, c.returns = time.Time{}, time.Time{}
 		}
 	}
 	p.inFlight = c
@@ -193,7 +196,7 @@ func (f *slotFleet) begin(p *slotPod, trouble float64) {
 
 func (f *slotFleet) answered(p *slotPod, c *slotCall) {
 	until := c.asked.Add(slotLease - slotMargin)
-	if !f.now.Before(until) {
+	if !f.now.Before(until) || c.use.Held > 0 && !f.now.Before(p.until) { // the lease that it claimed under is over
 		p.next = f.now
 		return
 	}
@@ -268,10 +271,7 @@ func TestTheSumOfSlotsNeverExceedsTheQuotaAndEndsEven(t *testing.T) {
 						p.weak = r.IntN(p.want + 1)
 					}
 				}
-				trouble := 0.0
-				if r.IntN(3) == 0 {
-					trouble = 0.5
-				}
+				trouble := []float64{0, 0, 0, 0, 0.5, 0.95}[r.IntN(6)]
 				for range 1 + r.IntN(10) {
 					f.step(time.Duration(1+r.IntN(200))*time.Millisecond, trouble)
 				}
