@@ -92,15 +92,25 @@ func (b *bind) renew() {
 	}
 }
 
-// start has the unit's binds live until intake ends or the unit is retired.
+// start has the unit's binds live until intake ends or the unit is retired. They
+// wait for those of the same index that end: both would be more than configured.
 func (p *Pool) start(wg *sync.WaitGroup, intake, work context.Context, u *unit) {
 	intake, end := context.WithCancelCause(intake)
 	p.mu.Lock()
 	u.end = end
+	before := p.endingLocked(u.index)
 	p.mu.Unlock()
 	var both sync.WaitGroup
 	for _, b := range u.binds {
-		both.Go(func() { b.run(intake, work) })
+		both.Go(func() {
+			if before != nil {
+				select {
+				case <-before.over: // bounded by its drain
+				case <-intake.Done():
+				}
+			}
+			b.run(intake, work)
+		})
 	}
 	wg.Go(func() {
 		both.Wait()
@@ -112,6 +122,16 @@ func (p *Pool) start(wg *sync.WaitGroup, intake, work context.Context, u *unit) 
 		})
 		close(u.over)
 	})
+}
+
+// endingLocked returns the oldest unit with an index that is retired, nil when there is none.
+func (p *Pool) endingLocked(index int) *unit {
+	for _, u := range p.members().units {
+		if u.index == index && u.retired {
+			return u
+		}
+	}
+	return nil
 }
 
 // retire ends a unit in good order; it is forgotten when that is done.
@@ -213,8 +233,10 @@ func (p *Pool) rebind(u *unit, cfg *Config) (left bool) {
 	return left
 }
 
-// await waits until the unit is bound with cfg, or has no part in it now. It
-// returns false when intake ended or the configuration changed first.
+// await waits until the unit is bound with cfg, or has no part in it now. One
+// that lost its slot because it could not bind has: what the SMSC refuses here
+// it would refuse the next unit, too. It returns false when intake ended or the
+// configuration changed first.
 func (p *Pool) await(intake context.Context, u *unit, cfg *Config) bool {
 	for !p.arrived(u, cfg) {
 		select {
@@ -234,7 +256,7 @@ func (p *Pool) arrived(u *unit, cfg *Config) bool {
 		return true
 	}
 	p.mu.Lock()
-	waits := p.deps.Slots != nil && !u.slot
+	waits := p.deps.Slots != nil && !u.slot && !slices.ContainsFunc(u.binds, func(b *bind) bool { return !b.doubt.IsZero() })
 	p.mu.Unlock()
 	return waits || !slices.ContainsFunc(u.binds, func(b *bind) bool {
 		b.mu.Lock()

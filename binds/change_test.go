@@ -145,6 +145,37 @@ func TestBindsComeAndGoAndTheOthersStay(t *testing.T) {
 	})
 }
 
+func TestABindThatComesBackWaitsForTheOneThatGoes(t *testing.T) {
+	bubble(t, smsctest.Config{Latency: 10 * time.Second}, Config{Binds: 2, Window: 1}, Deps{}, func(t *testing.T, r *rig) {
+		before := r.bindIDs()
+		replies := make(chan sms.Reply, 2)
+		for range 2 {
+			go func() {
+				for _, reply := range r.send(t, 1) {
+					replies <- reply
+				}
+			}()
+			synctest.Wait()
+		}
+		for _, binds := range []int{1, 2, 1, 2} {
+			r.change(t, func(c *Config) { c.Binds = binds })
+		}
+		time.Sleep(time.Second)
+		if diff := cmp.Diff(before, r.bindIDs()); diff != "" {
+			t.Errorf("with a message open on each of two binds (-want +got):\n%s", diff)
+		}
+		for range 2 {
+			if reply := <-replies; reply.Err != nil {
+				t.Error(reply.Err)
+			}
+		}
+		time.Sleep(time.Second)
+		if n := len(r.boundThere()); n != 2 || r.Bound() != 2 {
+			t.Errorf("%d sessions, %d binds take messages, want 2", n, r.Bound())
+		}
+	})
+}
+
 func TestNewCredentialsAreTakenByOneBindAfterAnother(t *testing.T) {
 	sim := smsctest.Config{Credentials: map[string]string{"acme": "old", "acme2": "new"}, Latency: 100 * time.Millisecond}
 	bubble(t, sim, Config{Binds: 3, Password: "old"}, Deps{}, func(t *testing.T, r *rig) {
@@ -182,6 +213,27 @@ func TestCredentialsThatAreRefusedCostOneBind(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := len(r.boundThere()); n != 3 {
 			t.Errorf("%d binds %v after the password was set right", n, time.Since(start))
+		}
+	})
+}
+
+func TestCredentialsThatAreRefusedCostOneBindAlsoWhenAnotherWorkerGetsItsSlot(t *testing.T) {
+	sim := smsctest.Config{SystemID: "acme", Password: "right"}
+	o := &office{slots: 3}
+	bubble(t, sim, Config{Binds: 3, Password: "right"}, Deps{Slots: o}, func(t *testing.T, r *rig) {
+		time.Sleep(5 * time.Second)
+		r.change(t, func(c *Config) { c.Password = "wrong" })
+		time.Sleep(time.Second)
+		o.set(2)
+		time.Sleep(10 * time.Minute)
+		if n := len(r.boundThere()); n != 2 {
+			t.Errorf("%d of 3 binds are left, want 2", n)
+		}
+		o.set(3)
+		r.change(t, func(c *Config) { c.Password = "right" })
+		time.Sleep(5 * time.Second)
+		if n := len(r.boundThere()); n != 3 {
+			t.Errorf("%d binds after the password was set right", n)
 		}
 	})
 }
