@@ -22,6 +22,9 @@ func (b *bind) status() Status {
 		now, peer := b.current.Stats(), b.current.Peer()
 		st.SMSC, st.InterfaceVersion = peer.SystemID, peer.InterfaceVersion
 		st.InFlight, st.Stats = now.InFlight, addStats(b.total, now)
+		if b.kind != smpp.Receiver {
+			st.Window = b.current.Window()
+		}
 	}
 	return st
 }

@@ -242,7 +242,7 @@ type Status struct {
 	// when it did not say.
 	InterfaceVersion uint8
 	Held             bool // not tried for a while: the SMSC allows fewer binds
-	Window           int  // 0 in a receiver
+	Window           int  // 0 in a receiver; less than configured while the SMSC was found to grant less
 	InFlight         int  // slots taken
 	Congestion       int  // last congestion_state of the SMSC (5.0), -1 when it gave none
 	Attempts         int  // connections tried

@@ -40,6 +40,9 @@ func TestAMessageOfMoreSegmentsThanTheSMSCGrantsGoesAllTheSame(t *testing.T) {
 		if diff := cmp.Diff(make([]sms.Code, 8), codes(replies)); diff != "" {
 			t.Errorf("codes (-want +got):\n%s", diff)
 		}
+		if st := r.Snapshot()[0]; st.Window != 2 {
+			t.Errorf("the status shows a window of %d, want the 2 that are granted", st.Window)
+		}
 	})
 }
 
