@@ -82,6 +82,8 @@ type Deps struct {
 type Limiter interface {
 	// Take takes n tokens, or none and says how long until it may succeed.
 	Take(n int) (wait time.Duration)
+	// Return gives back n tokens that were taken a moment ago and not used.
+	Return(n int)
 }
 
 // CongestionLimiter is a Limiter that listens to the congestion_state of an

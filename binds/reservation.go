@@ -20,6 +20,7 @@ type Reservation struct {
 	bind    *bind
 	session *smpp.Session
 	slots   int
+	tokens  int // of the bind's limiter
 
 	// What follows is Send's, and belongs to its one goroutine.
 	burst     smpp.Burst
@@ -49,28 +50,39 @@ func (b *bind) reserve(n, slots int) (*Reservation, Shortage) {
 		return nil, Shortage{Reason: ShortBind}
 	}
 	slots = min(slots, s.Window())
-	if b.limiter != nil && s.Free() >= slots {
+	taken := b.limiter != nil && s.Free() >= slots
+	if taken {
 		// Tokens first: giving slots back would announce them for nothing.
 		if wait := b.limiter.Take(n); wait > 0 {
 			return nil, Shortage{Reason: ShortRate, Wait: wait}
 		}
 	}
 	if !s.TryAcquire(slots) {
+		if taken {
+			b.limiter.Return(n)
+		}
 		return nil, Shortage{Reason: ShortWindow}
 	}
 	r, ok := b.pool.reservations.Get().(*Reservation)
 	if !ok {
 		r = new(Reservation)
 	}
-	r.bind, r.session, r.slots = b, s, slots
+	r.bind, r.session, r.slots, r.tokens = b, s, slots, 0
+	if taken {
+		r.tokens = n
+	}
 	return r, Shortage{}
 }
 
 // Bind returns the name of the bind.
 func (r *Reservation) Bind() string { return r.bind.name }
 
-// Release gives the slots back unused.
+// Release gives the slots back unused, and with them the tokens of the bind:
+// most turns at a route's limit end here.
 func (r *Reservation) Release() {
+	if r.tokens > 0 {
+		r.bind.limiter.Return(r.tokens)
+	}
 	r.session.Release(r.slots)
 	r.recycle()
 }

@@ -255,15 +255,24 @@ func (l *tokens) Take(n int) time.Duration {
 	return 0
 }
 
+func (l *tokens) Return(n int) { l.n += n }
+
 func TestABindAtItsRateLeavesItToOthers(t *testing.T) {
 	limits := map[string]*tokens{"acme/1": {2}, "acme/2": {3}}
 	deps := Deps{Limiter: func(bind string) Limiter { return limits[bind] }}
 	bubble(t, smsctest.Config{}, Config{Binds: 2}, deps, func(t *testing.T, r *rig) {
+		var open []*Reservation
 		for range 5 {
-			r.reserve(t, 1).Release()
+			open = append(open, r.reserve(t, 1))
 		}
 		if _, short := r.TryReserve(1); short != (Shortage{Reason: ShortRate, Wait: 7 * time.Second}) {
 			t.Errorf("both at their rate: %+v", short)
+		}
+		for _, res := range open {
+			res.Release()
+		}
+		if limits["acme/1"].n != 2 || limits["acme/2"].n != 3 {
+			t.Errorf("%d and %d tokens are left of turns that nobody used, want 2 and 3", limits["acme/1"].n, limits["acme/2"].n)
 		}
 		if r.free() != 20 {
 			t.Errorf("%d slots free, want 20", r.free())

@@ -17,6 +17,7 @@ import (
 type congestionListener struct{ states []uint8 }
 
 func (*congestionListener) Take(int) time.Duration   { return 0 }
+func (*congestionListener) Return(int)               {}
 func (l *congestionListener) Congestion(state uint8) { l.states = append(l.states, state) }
 
 func TestABindOf33SendsNoTLVs(t *testing.T) {

@@ -52,6 +52,13 @@ func (b *Bucket) Take(n int) (wait time.Duration) {
 	return max(1, time.Duration(nanos))
 }
 
+// Return gives back n tokens that were taken a moment ago and not used.
+func (b *Bucket) Return(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limiter.AllowN(time.Now(), -n) // beyond the burst they are dropped
+}
+
 // Burst returns how many tokens the bucket can hold; 0 means that it is unlimited.
 func (b *Bucket) Burst() int {
 	b.mu.Lock()

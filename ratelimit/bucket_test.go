@@ -154,3 +154,24 @@ func BenchmarkTake(b *testing.B) {
 		}
 	})
 }
+
+func TestTokensThatWereNotUsedComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBucket(10, 4)
+		b.Return(3) // it is full
+		if b.Take(4) != 0 {
+			t.Fatal("a full bucket gave nothing")
+		}
+		if b.Take(1) == 0 {
+			t.Fatal("more than the burst")
+		}
+		b.Return(3)
+		if b.Take(3) != 0 {
+			t.Error("what was given back is gone")
+		}
+		if b.Take(1) == 0 {
+			t.Error("more than was given back")
+		}
+	})
+}

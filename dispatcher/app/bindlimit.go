@@ -50,6 +50,13 @@ func (l *bindLimit) Take(n int) time.Duration {
 	return 0
 }
 
+// Return implements binds.Limiter.
+func (l *bindLimit) Return(n int) {
+	if b := l.bucket.Load(); b != nil {
+		b.Return(n)
+	}
+}
+
 // Congestion implements binds.CongestionLimiter.
 func (l *bindLimit) Congestion(state uint8) { l.route.Congestion(state) }
 
