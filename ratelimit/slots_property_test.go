@@ -43,6 +43,7 @@ type slotPod struct {
 	until    time.Time
 	next     time.Time   // of its next call
 	stalled  time.Time   // does nothing before
+	cut      time.Time   // its calls are lost before, or late
 	drains   []time.Time // when leaving ones have left
 	inFlight *slotCall
 }
@@ -181,14 +182,14 @@ func (f *slotFleet) begin(p *slotPod, trouble float64) {
 	}
 	c.arrives = f.now.Add(f.upTo(5 * time.Millisecond))
 	c.returns = c.arrives.Add(f.upTo(5 * time.Millisecond))
-	if f.rand.Float64() < trouble {
+	switch {
+	case f.now.Before(p.cut) && f.rand.IntN(4) > 0:
+		c.arrives, c.returns = time.Time{}, time.Time{}
+	case f.now.Before(p.cut) || f.rand.Float64() < trouble:
 		c.arrives = f.now.Add(f.upTo(2 * time.Second))
 		c.returns = c.arrives.Add(f.upTo(2 * time.Second))
-		switch f.rand.IntN(6) {
-		case 0, 1:
+		if f.rand.IntN(3) == 0 {
 			c.returns = time.Time{}
-		case 2: // lost on its way there
-			c.arrives, c.returns = time.Time{}, time.Time{}
 		}
 	}
 	p.inFlight = c
@@ -270,8 +271,16 @@ func TestTheSumOfSlotsNeverExceedsTheQuotaAndEndsEven(t *testing.T) {
 						p := f.pods[r.IntN(len(f.pods))]
 						p.weak = r.IntN(p.want + 1)
 					}
+				case 8, 9: // cut off from Redis
+					if len(f.pods) > 0 {
+						p := f.pods[r.IntN(len(f.pods))]
+						p.cut = f.now.Add(time.Duration(r.Int64N(int64(2 * slotLease))))
+					}
 				}
-				trouble := []float64{0, 0, 0, 0, 0.5, 0.95}[r.IntN(6)]
+				trouble := 0.0
+				if r.IntN(3) == 0 {
+					trouble = 0.5
+				}
 				for range 1 + r.IntN(10) {
 					f.step(time.Duration(1+r.IntN(200))*time.Millisecond, trouble)
 				}
