@@ -63,8 +63,8 @@ func (d *delivery) Before() dispatcher.Before {
 	switch {
 	case d.from.queue == dueRetries && len(d.msg.Header[headerStored]) > 0:
 		b.Stored, _ = strconv.ParseInt(d.msg.Header.Get(headerStored), 10, 64)
-	case !firstDelivery(d.msg.Reply):
-		b.Stored = d.stored()
+	case d.from.queue == turns, !firstDelivery(d.msg.Reply):
+		b.Stored = d.stored() // it may have been delivered from the queue too, right before it was moved
 	}
 	return b
 }

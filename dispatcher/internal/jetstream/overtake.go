@@ -201,8 +201,8 @@ func (o *overtaker) move(ctx context.Context, origin sms.Origin, jobs []queued) 
 			continue
 		}
 		h[headerMsgID] = []string{fmt.Sprintf("turn.%s.%d.%d", o.jobs.stream, job.seq, job.stored.UnixNano())}
-		call, err := c.pub.begin(ctx, &nats.Msg{Subject: subject, Header: h, Data: job.data})
-		if err != nil {
+		var call *call
+		if call, err = c.pub.begin(ctx, &nats.Msg{Subject: subject, Header: h, Data: job.data}); err != nil {
 			break
 		}
 		sent, copied = append(sent, call), append(copied, job)
@@ -210,7 +210,10 @@ func (o *overtaker) move(ctx context.Context, origin sms.Origin, jobs []queued) 
 	var deletes errgroup.Group
 	for i, call := range sent {
 		a := c.pub.end(call)
-		if a.err != nil {
+		switch {
+		case errors.Is(a.err, ErrTooLarge): // with our headers: it stays in the queue
+			continue
+		case a.err != nil:
 			err = fmt.Errorf("move job: %w", a.err)
 			continue // it is in the queue still
 		}
@@ -238,7 +241,10 @@ type queued struct {
 	data   []byte
 }
 
-const headerTTL = "Nats-TTL"
+const (
+	headerTTL      = "Nats-TTL"
+	headerSequence = "Nats-Sequence" // of a message that was read, in its stream
+)
 
 // turnHeader is the header of the moved job: what the producer sent along, and
 // what is left of the message's time to live. A job that is about to go is not
@@ -272,34 +278,37 @@ var errNoDirect = errors.New("the stream does not allow direct access (run short
 // peek reads up to n messages of a subject from sequence from on, without
 // delivering them (NATS ADR-31).
 func (c *Client) peek(ctx context.Context, stream, subject string, from uint64, n int) ([]queued, error) {
-	inbox := c.in.NewInbox()
-	sub, err := c.in.SubscribeSync(inbox)
+	n = max(n, 1)
+	inbox, answers := c.in.NewInbox(), make(chan *nats.Msg, n+1) // the last says that there are no more
+	sub, err := c.in.ChanSubscribe(inbox, answers)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q,"batch":%d}`, from, subject, max(n, 1))
+	request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q,"batch":%d}`, from, subject, n)
 	if err := c.in.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, request); err != nil {
 		return nil, err
 	}
 	var found []queued
 	for {
-		msg, err := sub.NextMsgWithContext(ctx)
-		switch {
-		case errors.Is(err, nats.ErrNoResponders):
-			return nil, errNoDirect
-		case err != nil:
-			return nil, err
+		var msg *nats.Msg
+		select {
+		case msg = <-answers:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
-		switch status := msg.Header.Get("Status"); status {
-		case "":
-		case "204", "404": // end of batch, nothing there
-			return found, nil
-		default:
-			return nil, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
+		if len(msg.Header[headerSequence]) == 0 { // no job: those may have any Status of their producer's
+			switch status := msg.Header.Get("Status"); status {
+			case "204", "404": // end of batch, nothing there
+				return found, nil
+			case "503":
+				return nil, errNoDirect
+			default:
+				return nil, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
+			}
 		}
 		q := queued{header: msg.Header, data: msg.Data}
-		q.seq, err = strconv.ParseUint(lastOf(msg.Header, "Nats-Sequence"), 10, 64)
+		q.seq, err = strconv.ParseUint(lastOf(msg.Header, headerSequence), 10, 64)
 		if err == nil {
 			q.stored, err = time.Parse(time.RFC3339Nano, lastOf(msg.Header, "Nats-Time-Stamp"))
 		}
