@@ -40,6 +40,9 @@ func (r *Routes) add(d *Dispatcher) {
 	r.running[d.route] = d
 }
 
+// Announce says that Run follows: what the route has begun of others' jobs waits for it.
+func (d *Dispatcher) Announce() { d.deps.Routes.add(d) }
+
 func (r *Routes) remove(d *Dispatcher) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,7 +116,7 @@ func (r *detours) able(out *Dispatcher) bool {
 	}
 	others := false
 	for _, w := range r.ways {
-		if w.Dispatcher == out && w.able {
+		if w.able && w.Dispatcher == out {
 			return true
 		}
 		others = others || w.able
@@ -152,7 +155,7 @@ func (d *Dispatcher) choose(a *attempt) error {
 		if err := d.take(a, out); err != nil {
 			return err
 		}
-		if !r.able(out) {
+		if !d.waitsFor(r, out, a.del.Origin().Lane) {
 			return errNoWay
 		}
 		return nil
@@ -160,6 +163,20 @@ func (d *Dispatcher) choose(a *attempt) error {
 		return d.take(a, d)
 	}
 	return d.take(a, r.pick(a.del.Origin().Lane).Dispatcher)
+}
+
+// waitsFor reports whether a job that was begun waits in hand for the one way
+// that it may go: not for another's for as long as that is paused, or has no
+// bind and is no fallback any more, nor while others can send.
+func (d *Dispatcher) waitsFor(r *detours, out *Dispatcher, lane sms.Lane) bool {
+	switch {
+	case out == d:
+	case !out.turnstile.open(lane):
+		return false
+	case r == nil || !r.has(out):
+		return out.deps.Binds.Bound() > 0
+	}
+	return r.able(out)
 }
 
 // take has the job go out by a way: its messages are made anew when that is
@@ -229,11 +246,11 @@ func (d *Dispatcher) leadsTo(route string) bool {
 // and reports whether that is another way than the one it has a turn for.
 func (d *Dispatcher) follow(a *attempt, via string) (elsewhere bool) {
 	out, had := d.carrier(a, via), a.out
-	if out == nil {
+	if out == nil || d.take(a, out) != nil {
 		a.ref.Via = via
 		return true
 	}
-	return d.take(a, out) == nil && out != had
+	return out != had
 }
 
 // putOff looks at a job again later that waits for the one route that may send
@@ -252,7 +269,7 @@ const maxPutOff = 30 * time.Second
 // watch looks until ctx ends whether the route can send, and moves the jobs
 // that wait accordingly.
 func (d *Dispatcher) watch(ctx context.Context) {
-	bindless := make(map[*Dispatcher]time.Time)
+	bindless := make(map[*Dispatcher]spell)
 	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for {
@@ -271,26 +288,34 @@ func (d *Dispatcher) watch(ctx context.Context) {
 	}
 }
 
-// look finds out which ways there are and which can send. bindless is since
-// when they have no bind.
-func (d *Dispatcher) look(bindless map[*Dispatcher]time.Time, p FallbackPolicy) (r *detours) {
+// spell is a time without a bind, up to when it was last seen on duty: workers
+// that stand by for each other try in turns.
+type spell struct{ since, seen time.Time }
+
+// look finds out which ways there are and which can send. bindless is those
+// that have no bind.
+func (d *Dispatcher) look(bindless map[*Dispatcher]spell, p FallbackPolicy) (r *detours) {
 	r = new(detours)
 	seen := make(map[*Dispatcher]bool)
 	for next := d; next != nil && !seen[next]; next = d.deps.Routes.find(next.config().Fallback.Route) {
 		seen[next] = true
 		w := &way{Dispatcher: next, able: true}
-		reason, since := LimitNoBind, time.Now()
+		now := time.Now()
+		reason, since := LimitNoBind, now
+		before, without := bindless[next]
 		if next.duty.off.Load() {
 			// Its own jobs are others' now. Who stands in for another must have a bind.
 			w.able = next == d
-			delete(bindless, next)
+			if now.Sub(before.seen) > p.After {
+				delete(bindless, next)
+			}
 		} else if next.deps.Binds.Bound() > 0 {
 			delete(bindless, next)
-		} else if at, known := bindless[next]; known {
-			since = at
-			w.able = time.Since(at) < p.After
 		} else {
-			bindless[next] = since
+			if without {
+				since = before.since
+			}
+			w.able, bindless[next] = now.Sub(since) < p.After, spell{since, now}
 		}
 		if paused, due := next.turnstile.refused(); !paused.IsZero() && w.able {
 			w.able, reason, since = false, LimitAccount, paused
@@ -357,12 +382,16 @@ func (d *Dispatcher) redirect(old, r *detours) {
 		trying = trying || w.try.Load()
 	}
 	for _, w := range r.ways {
+		var stays [laneCount]bool // what was begun
+		for i, lane := range sms.Lanes() {
+			stays[i] = d.waitsFor(r, w.Dispatcher, lane)
+		}
 		w.turnstile.move(func(of caller, lane int) bool {
 			switch {
 			case of.route != d:
 				return false
 			case of.begun:
-				return !r.able(w.Dispatcher)
+				return !stays[lane]
 			}
 			return w != first[lane] || trying && !w.able
 		})

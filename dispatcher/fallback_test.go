@@ -285,6 +285,11 @@ func TestABegunJobWaitsForItsRouteToRunAgainAsLongAsItHasAttempts(t *testing.T) 
 				t.Fatalf("attempt %d: %v, via %q", a.ref.Attempt, err, a.ref.Via)
 			}
 		}
+		ds[1].Announce()
+		if err := ds[0].choose(a); err != nil || a.out != ds[1] {
+			t.Errorf("at the last attempt, the route about to run: %v, by %s", err, a.out.route)
+		}
+		ds[0].deps.Routes.remove(ds[1])
 		stranger := ds[0].attemptOf(t, true)
 		ds[0].resumeAt(stranger, "z")
 		if stranger.out != ds[0] || stranger.ref.Via != "" {
@@ -299,4 +304,79 @@ func TestABegunJobWaitsForItsRouteToRunAgainAsLongAsItHasAttempts(t *testing.T) 
 			}
 		}
 	})
+}
+
+func TestABegunJobIsInHandOnlyWhileItsRouteMaySend(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ds, lines := chain(t, 0)
+		a := ds[0].attemptOf(t, true)
+		ds[0].resumeAt(a, "b")
+		put := make(chan error, 1)
+		go func() { _, err := ds[0].admit(t.Context(), a); put <- err }()
+		synctest.Wait()
+		if n := ds[1].turnstile.waiting()[sms.LaneNormal]; n != 1 {
+			t.Fatalf("%d jobs wait at the fallback, want the one", n)
+		}
+		ds[1].Pause(func(sms.Lane) bool { return true })
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		select {
+		case err := <-put:
+			if !errors.Is(err, errNoWay) {
+				t.Errorf("when the fallback is paused: %v", err)
+			}
+		default:
+			t.Error("it waits in hand for a route that is paused")
+			return
+		}
+		ds[1].Pause(func(sms.Lane) bool { return false })
+		if err := ds[0].choose(a); err != nil || a.out != ds[1] {
+			t.Errorf("when it is resumed: %v, by %s", err, a.out.route)
+		}
+		ds[0].Change(Config{}, 0, func() {})
+		time.Sleep(2 * time.Second)
+		for _, dead := range []bool{true, false} {
+			lines[1].cut.Store(dead)
+			if err := ds[0].choose(a); errors.Is(err, errNoWay) != dead || a.out != ds[1] {
+				t.Errorf("no fallback any more, dead %t: %v, by %s", dead, err, a.out.route)
+			}
+		}
+	})
+}
+
+func TestABegunJobThatItsRouteCannotWriteGoesNoOtherWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ds, _ := chain(t, 9)
+		ds[1].Change(Config{Message: MessageRules{DataSM: true}}, 0, func() {}) // has no replace_if_present
+		a := ds[0].attemptOf(t, false)
+		a.job.Replace = true
+		if !ds[0].follow(a, "b") { // as the ledger says
+			t.Error("sent by its own route")
+		}
+		a.ref.Doubt = true
+		if err := ds[0].choose(a); !errors.Is(err, errNoWay) || a.ref.Via != "b" {
+			t.Errorf("%v, via %q", err, a.ref.Via)
+		}
+	})
+}
+
+func TestTheTimeWithoutABindGoesOnAfterABriefStandby(t *testing.T) {
+	t.Parallel()
+	for standby, want := range map[time.Duration]string{5 * time.Second: "b", time.Minute: "a"} {
+		synctest.Test(t, func(t *testing.T) {
+			ds, lines := chain(t, 9)
+			lines[0].cut.Store(true)
+			time.Sleep(20 * time.Second)
+			ds[0].duty.off.Store(true)
+			time.Sleep(standby)
+			ds[0].duty.off.Store(false)
+			time.Sleep(12 * time.Second)
+			synctest.Wait()
+			if got := ds[0].way(t, false); got != want {
+				t.Errorf("without a bind, but for %v off duty, for 32 s: by %s, want %s", standby, got, want)
+			}
+		})
+	}
 }

@@ -220,6 +220,9 @@ func (a *App) work(ctx, alive context.Context, p *parts) error {
 	s.supervise(&s.rest, "receipts", func() error { return p.desk.Run(leased) })
 	s.supervise(&s.rest, "pauses", func() error { return p.pauses.run(leased, p.routes.all) })
 	for _, r := range p.routes.all() {
+		r.dispatcher.Announce() // before the first takes jobs
+	}
+	for _, r := range p.routes.all() {
 		s.start(r, nil)
 	}
 	s.supervise(&s.dispatchers, "configuration", func() error { return a.watch(intake, s) })
