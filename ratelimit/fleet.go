@@ -36,6 +36,7 @@ type Fleet struct {
 	keys   []string
 	member string // which worker, and which life of it
 	burst  atomic.Int64
+	lasts  atomic.Int64  // of Lasts, ns
 	poke   chan struct{} // capacity 1; written by takes, read by Run
 
 	epoch    time.Time
@@ -71,7 +72,7 @@ func NewFleet(cfg FleetConfig, client redis.Scripter) *Fleet {
 		poke: make(chan struct{}, 1), epoch: time.Now(), tenant: newTenant(cfg.Limits),
 	}
 	f.tenant.report.begun = f.epoch
-	f.burst.Store(int64(f.tenant.terms.capacity))
+	f.bound()
 	return f
 }
 
@@ -79,9 +80,15 @@ func NewFleet(cfg FleetConfig, client redis.Scripter) *Fleet {
 func (f *Fleet) Set(l Limits) {
 	f.mu.Lock()
 	f.tenant.set(l)
-	f.burst.Store(int64(f.tenant.terms.capacity))
+	f.bound()
 	f.mu.Unlock()
 	f.wake()
+}
+
+// bound notes what the terms say to those who do not lock. Called with mu held.
+func (f *Fleet) bound() {
+	f.burst.Store(int64(f.tenant.terms.capacity))
+	f.lasts.Store(int64(f.tenant.terms.kept()))
 }
 
 // Notify registers turn, which is called without locks held when Take may succeed sooner than it
@@ -116,6 +123,10 @@ func (f *Fleet) Take(n int) (wait time.Duration) {
 // Burst returns how many tokens Take can give at once; 0 means that there is no bound.
 // It is a little less than what was configured, see terms.
 func (f *Fleet) Burst() int { return int(f.burst.Load()) }
+
+// Lasts is how long after Take its tokens may be on their way to the SMSC: spent
+// later they are on top of what others spend then.
+func (f *Fleet) Lasts() time.Duration { return time.Duration(f.lasts.Load()) }
 
 // Accepted hears that the SMSC took a message that was written at sent.
 func (f *Fleet) Accepted(sent time.Time) {
@@ -161,7 +172,7 @@ const (
 // Throttling reports whether it was throttling that the last Take had to wait for.
 func (f *Fleet) Throttling() bool { return f.held() == holdThrottled }
 
-// Cut reports whether it was for want of Redis that the last Take had to wait.
+// CutOff reports whether it was for want of Redis that the last Take had to wait.
 func (f *Fleet) CutOff() bool { return f.held() == holdRedis }
 
 func (f *Fleet) held() hold {

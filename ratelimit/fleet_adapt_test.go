@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 type carrier struct {
 	limit   *rate.Limiter
 	latency time.Duration
+	jitter  time.Duration // beyond latency at most
 	answers []carried
 	took    int
 	refused int
@@ -43,13 +45,15 @@ func (w *world) takes(c *carrier, window int) {
 			}
 			open[s]++
 			s.full = open[s] >= of(s)
-			c.answers = append(c.answers, carried{s, w.now + c.latency, s.at(w), throttled})
+			late := time.Duration(w.rng.Int64N(int64(c.jitter) + 1))
+			c.answers = append(c.answers, carried{s, w.now + c.latency + late, s.at(w), throttled})
 		}
 	}
 	w.each = func() {
-		for len(c.answers) > 0 && c.answers[0].at <= w.now {
-			a := c.answers[0]
-			c.answers = c.answers[1:]
+		c.answers = slices.DeleteFunc(c.answers, func(a carried) bool {
+			if a.at > w.now {
+				return false
+			}
 			open[a.by]--
 			t := a.by.tenant
 			switch {
@@ -61,7 +65,8 @@ func (w *world) takes(c *carrier, window int) {
 				t.throttled(a.sent)
 				a.by.waiting++
 			}
-		}
+			return true
+		})
 		for _, s := range w.workers {
 			if !s.tenant.limited && s.at(w).Sub(s.tenant.report.begun) >= rolling {
 				s.tenant.report.roll(s.at(w))
@@ -192,21 +197,54 @@ func TestAWorkerWithASmallWindowLeavesTheRestToOthers(t *testing.T) {
 	t.Parallel()
 	client := testRedis(t)
 	for _, n := range []int{2, 4, 8} {
-		w := newWorld(t, client, 5, Limits{Rate: 400, Burst: 20})
-		c := &carrier{latency: 20 * time.Millisecond}
-		w.takes(c, 50)
-		for i := range n {
-			w.add(endless).window = i % 2 // 50/s
+		for _, jitter := range []time.Duration{0, 10 * time.Millisecond, 30 * time.Millisecond} {
+			w := newWorld(t, client, 5, Limits{Rate: 400, Burst: 20})
+			c := &carrier{latency: 20 * time.Millisecond, jitter: jitter}
+			w.takes(c, 50)
+			for i := range n {
+				w.add(endless).window = i % 2 // 50/s at most
+			}
+			w.run(3 * time.Second)
+			before := c.took
+			w.run(10 * time.Second)
+			what := fmt.Sprintf("%d workers, every second with a window of 1, answers after 20 ms to %v", n, c.latency+jitter)
+			w.judge(what)
+			used := float64(c.took-before) / 10 / 400
+			t.Logf("%s: %.1f %% used", what, 100*used)
+			if used < 0.97 {
+				t.Errorf("%s: %.1f %% of the limit used, want 97 %%", what, 100*used)
+			}
 		}
-		w.run(3 * time.Second)
-		before := c.took
-		w.run(10 * time.Second)
-		w.judge(fmt.Sprintf("%d workers", n))
-		used := float64(c.took-before) / 10 / 400
-		t.Logf("%d workers: %.1f %% used", n, 100*used)
-		if used < 0.97 {
-			t.Errorf("%d workers, every second with a window of 1: %.1f %% of the limit used, want 97 %%", n, 100*used)
+	}
+}
+
+func TestARateThatIsAlmostFoundAgainKeepsToTheBurst(t *testing.T) {
+	t.Parallel()
+	client := testRedis(t)
+	for _, l := range []Limits{{Rate: 500, Burst: 1}, {Rate: 500, Burst: 10}, {Rate: 100, Burst: 1}} {
+		w := newWorld(t, client, 9, l)
+		idle := true
+		s := w.add(func(time.Duration) int {
+			if idle {
+				return 0
+			}
+			return 3
+		})
+		s.waiting = 1
+		w.run(time.Second)
+		found := 0.98 * s.tenant.terms.rate
+		grown := w.start.Add(w.now).UnixMicro()
+		if err := client.HSet(t.Context(), s.fleet.keys[0], "rate", found, "top", found, "grown", grown, "why", "throttled").Err(); err != nil {
+			t.Fatal(err)
 		}
+		w.run(200 * time.Millisecond) // tokens come together
+		idle = false
+		w.run(300 * time.Millisecond)
+		if why := s.tenant.known.reason; why != "throttled" {
+			t.Fatalf("the reason is %q", why)
+		}
+		w.run(1200 * time.Millisecond)
+		w.judge(fmt.Sprintf("%.1f/s of %v, burst %d", found, l.Rate, l.Burst))
 	}
 }
 

@@ -25,9 +25,11 @@ type world struct {
 	workers []*simulated
 	sent    []time.Duration // arrivals at the SMSC
 	calls   int
-	away    bool // Redis
+	away    bool          // Redis
+	offset  time.Duration // of Redis's clock
 	trip    time.Duration
 	late    time.Duration // the longest from a token to the SMSC
+	stalled time.Duration // what is taken before arrives then, or late
 	smsc    func(s *simulated, n int)
 	each    func() // step
 }
@@ -42,6 +44,7 @@ type simulated struct {
 	skew    time.Duration // of its clock: any
 	dead    bool
 	full    bool // its window
+	crowded bool // and since its last call
 	window  int  // 0 is the carrier's
 	sent    int
 
@@ -93,6 +96,7 @@ func (s *simulated) step(w *world) {
 		}
 		s.turn = 0
 	}
+	s.crowded = s.crowded || s.full
 	for w.now >= s.turn && s.waiting >= s.parts && !s.full {
 		wait := s.tenant.take(now, s.parts)
 		if wait > 0 {
@@ -101,6 +105,7 @@ func (s *simulated) step(w *world) {
 		}
 		s.waiting -= s.parts
 		delay := time.Duration(w.rng.Int64N(int64(w.late) + 1))
+		delay = max(delay, min(w.stalled-w.now, w.late))
 		for range s.parts {
 			w.sent = append(w.sent, w.now+delay)
 		}
@@ -120,7 +125,8 @@ func (s *simulated) step(w *world) {
 // call asks Redis, whose clock is the world's. Half of the trip, more or less,
 // is over when it runs.
 func (s *simulated) call(w *world, now time.Time) {
-	r, ok := s.tenant.ask(now, s.waiting, !s.full)
+	r, ok := s.tenant.ask(now, s.waiting, !s.crowded)
+	s.crowded = s.full
 	if !ok {
 		return
 	}
@@ -132,7 +138,7 @@ func (s *simulated) call(w *world, now time.Time) {
 		return
 	}
 	w.calls++
-	clock := w.start.UnixMicro() + (w.now + there).Microseconds()
+	clock := w.start.UnixMicro() + (w.now + there + w.offset).Microseconds()
 	s.answer, s.err = s.fleet.call(w.t.Context(), s.tenant.limits, s.tenant.terms, s.request, clock)
 	if s.err != nil {
 		w.t.Fatal(s.err)
@@ -280,8 +286,32 @@ func TestALoneJobWaitsForOneRoundTrip(t *testing.T) {
 	}
 }
 
+func TestAClockOfRedisThatIsSetChangesNothingForLong(t *testing.T) {
+	t.Parallel()
+	client := testRedis(t)
+	for _, offset := range []time.Duration{time.Hour, -time.Hour, time.Minute, -time.Minute} {
+		w := newWorld(t, client, 4, Limits{Rate: 500, Burst: 50})
+		for range 8 {
+			w.add(endless)
+		}
+		w.run(2 * time.Second)
+		w.offset = offset
+		for _, s := range w.workers[1:] {
+			s.dead = true
+		}
+		w.run(2 * time.Second)
+		before := len(w.sent)
+		w.run(3 * time.Second)
+		what := fmt.Sprintf("a clock set by %v", offset)
+		w.judge(what)
+		if used := float64(len(w.sent)-before) / 3 / 500; used < 0.97 {
+			t.Errorf("%s: the worker that is left uses %.1f %% of the limit, want 97 %%", what, 100*used)
+		}
+	}
+}
+
 // TestNoScheduleExceedsTheLimit draws workers that come and go and die, work in
-// bursts, delays, and a Redis that goes away or forgets everything.
+// bursts, delays that end together, and a Redis that goes away or forgets everything.
 func TestNoScheduleExceedsTheLimit(t *testing.T) {
 	t.Parallel()
 	client := testRedis(t)
@@ -295,17 +325,18 @@ func TestNoScheduleExceedsTheLimit(t *testing.T) {
 		l := Limits{Rate: []float64{2, 15, 100, 500, 2000}[rng.IntN(5)]}
 		l.Burst = []int{1, 1, 5, max(1, int(l.Rate/10)), max(1, int(l.Rate))}[rng.IntN(5)]
 		w := newWorld(t, client, seed, l)
-		slack := (Limits{Rate: l.Rate, Burst: l.Burst}).terms()
-		// What the terms leave for the way to the SMSC, less what the clocks err.
-		x := (float64(l.Burst) + (1-slack.rate/l.Rate)*l.Rate - slack.capacity) / slack.rate
+		terms := l.terms()
 		w.trip = time.Duration(rng.Int64N(int64(6 * time.Millisecond)))
-		w.late = max(0, time.Duration(x*float64(time.Second))-w.trip-2*step)
-		burstTerms := max(1, int(slack.capacity))
+		w.late = max(0, terms.kept()-w.trip-2*step)
+		burstTerms := max(1, int(terms.capacity))
 		for range 1 + rng.IntN(8) {
 			w.draw(rng, burstTerms)
 		}
 		for range 20 {
 			w.run(time.Duration(rng.Int64N(int64(500 * time.Millisecond))))
+			if rng.IntN(2) == 0 { // what waits, for a claim say, goes out at once
+				w.stalled = w.now + w.late
+			}
 			switch rng.IntN(8) {
 			case 0:
 				w.away = !w.away

@@ -53,6 +53,7 @@ local pause, untl, began, first, taken, refused = num(10), num(11), num(12), num
 local why, was, best, ref = v[16] or '', num(17), num(18), num(19)
 if untl > now + 40 * S then untl = now end
 if grown > now + 40 * S then grown = now end
+if cut > now + 2 * S then cut = now end
 if first > now or began > now then began, first, taken, refused = 0, 0, 0, 0 end
 
 local granted, start, wait = 0, 0, 0
@@ -65,11 +66,18 @@ local r = e
 if conf > 0 and (r == 0 or r > rate) then r = rate end
 
 if r > 0 then
-  if conf == 0 or r < rate then cap = math.max(cap * r / math.max(rate, 1), 1 + r / 20) end
+  if conf == 0 then
+    cap = 1 + r / 20
+  elseif r < rate then -- a little more at once is less in a second all the same
+    cap = math.max(cap * r / rate, math.min(1 + r / 20, cap + rate - r))
+  end
   cap = math.max(cap, least)
   -- What may be lent at most, whoever asks.
   local most = math.max(1.25 * horizon, (cap + math.min(7, r)) / r * S)
-  if not tat or tat > now + 2 * most + 2 * S then tat = now + most end
+  if not tat or tat > now + 2 * most + 2 * S then -- unknown, or the clock went back
+    tat = now + most
+    redis.call('DEL', members)
+  end
   if still >= 0 then
     tat = math.max(tat, now)
     if still > 0 and (now > stood + 2 * S or stood > now + 2 * S) then stood = now + still end

@@ -52,6 +52,7 @@ const (
 type terms struct {
 	rate     float64 // tokens per second; 0 means unlimited
 	capacity float64 // tokens, at least 1
+	spare    float64 // tokens: rate × x
 }
 
 const (
@@ -70,7 +71,15 @@ func (l Limits) terms() terms {
 	margin := min(max(enoughSlack-beyond/l.Rate, leastMargin), mostMargin)
 	slack := beyond + margin*l.Rate
 	kept := min(keptOfSlack*slack, mostKept*l.Rate)
-	return terms{rate: (1 - margin) * l.Rate, capacity: 1 + slack - kept}
+	return terms{rate: (1 - margin) * l.Rate, capacity: 1 + slack - kept, spare: kept}
+}
+
+// kept is x, at most 80 ms; as much where nothing but throttling limits.
+func (t terms) kept() time.Duration {
+	if t.rate == 0 {
+		return time.Duration(mostKept * float64(time.Second))
+	}
+	return time.Duration(t.spare / t.rate * float64(time.Second))
 }
 
 // grace is how long the oldest token that is granted is still good for, beside

@@ -39,6 +39,12 @@ func (p *purse) add(begin time.Time, n int, perSecond, capacity float64) {
 	p.leases = append(p.leases, l)
 }
 
+// refuse counts n tokens as lost.
+func (p *purse) refuse(n int) {
+	p.granted += int64(n)
+	p.lost += int64(n)
+}
+
 // now is how many tokens may be spent now.
 func (l *lease) now(now time.Time) int {
 	at, late := now, 0.0

@@ -108,6 +108,7 @@ func (t *tenant) set(l Limits) {
 	t.terms = t.limits.terms()
 	t.limited = t.limited || t.terms.rate > 0
 	t.reach = math.Inf(1)
+	t.sooner = time.Time{} // that was said of another rate
 }
 
 // take spends n tokens and returns 0, or none and says how long it may be.
@@ -244,7 +245,7 @@ func (t *tenant) ask(now time.Time, waiting int, room bool) (r request, ok bool)
 // may succeed now that would not have.
 func (t *tenant) answered(got time.Time, r request, a answer) (changed bool) {
 	wasFree := !t.limited
-	t.away, t.alone, t.pending, t.backoff = false, false, time.Time{}, 0
+	t.away, t.pending, t.backoff = false, time.Time{}, 0
 	at := t.clock.observe(r.sent, got, a.at)
 	if a.cut != t.known.cut {
 		t.since = got.Add(settling)
@@ -256,10 +257,18 @@ func (t *tenant) answered(got time.Time, r request, a answer) (changed bool) {
 	}
 	t.limited = a.limited
 	if !t.limited {
+		t.alone = false
 		t.purse.empty()
 		return !wasFree
 	}
 	t.sooner = time.Time{}
+	// Who took something without a lease since it asked takes none on top of it:
+	// the next call asks for the standstill that this one did not.
+	if t.alone = t.alone && r.still <= 0; t.alone {
+		t.purse.refuse(a.granted)
+		t.hungry, t.least = true, r.least
+		return false
+	}
 	if a.granted > 0 {
 		t.denied = false
 		t.purse.add(at.Add(a.start), a.granted, a.rate, a.capacity)
