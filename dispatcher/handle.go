@@ -41,6 +41,9 @@ func (d *Dispatcher) handle(intake, work context.Context, hands *hands, del Deli
 		}
 		failpoint.Hit("before-claim")
 		s, err := d.claim(work, a)
+		if s == proceed && err == nil && !a.punctual(work) {
+			s = elsewhere
+		}
 		if turn != nil && (s != proceed || err != nil) {
 			turn.Release()
 		}
@@ -77,13 +80,13 @@ type attempt struct {
 	parts   []sms.Part     // accepted, in this attempt or before
 	total   int
 	turn    int        // how many messages of todo may go now
+	granted time.Time  // when their tokens were taken; zero on an unlimited route
 	late    bool       // expires_at passed while it waited
 	refusal *sms.Error // the gravest answer
 	bind    string     // that carried the last part
 	latency time.Duration
 	place   uint64      // in the order in which jobs came
 	waited  bool        // it had its turn before
-	stale   bool        // its last turn was over when the ledger answered
 	tries   int         // that were throttled
 	outcome *sms.Result // once known
 	lost    time.Time   // since when the ledger may have forgotten the job
@@ -135,16 +138,17 @@ func (d *Dispatcher) admit(intake context.Context, a *attempt) (Reservation, err
 			}
 			return nil, err
 		}
-		turn, n, err := a.out.turnstile.waitFor(intake, a.del.Origin().Lane, a.ref.Producer, len(a.todo), caller{d, a.begun(), a.place, a.waited})
-		if turn == nil && err == nil { // sent to choose again
+		p, err := a.out.turnstile.waitFor(intake, a.del.Origin().Lane, a.ref.Producer, len(a.todo), caller{d, a.begun(), a.place, a.waited})
+		if p.turn == nil && err == nil { // sent to choose again
 			a.waited = true
 			continue
 		}
-		a.turn, a.waited = n, true
-		if p, tries := turn.(*probe); tries {
-			p.judge = a.judge
+		a.turn, a.granted, a.waited = p.parts, p.since, true
+		if probe, tries := p.turn.(*probe); tries {
+			probe.judge = a.judge
+			a.granted = time.Time{} // all others wait for this one
 		}
-		return turn, err
+		return p.turn, err
 	}
 }
 
@@ -155,19 +159,13 @@ const (
 	proceed   step = iota // the claim is ours: send
 	settled               // the job has its outcome: publish it
 	busy                  // another worker has it: look again later
-	elsewhere             // another route has something of it, or the turn is over: wait for another turn
+	elsewhere             // another route has something of it, or its turn was over: wait for another turn
 )
-
-// turnLasts is how long after its turn a job may still be written. While a part
-// of Redis is away jobs gather behind the claim with tokens of long ago, and
-// would be written all at once when it is back.
-const turnLasts = 100 * time.Millisecond
 
 // claim asks the ledger for the job, right before the first write, so that
 // only what is on the wire can ever be in doubt. A job that expired is claimed
 // too, but never goes on: it may have its outcome already, or be in doubt.
 func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
-	asked := time.Now()
 	c, err := d.deps.Ledger.Claim(work, a.ref)
 	if err != nil {
 		return proceed, err
@@ -193,9 +191,7 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 	if a.outcome = d.unsent(a); a.outcome != nil {
 		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
 	}
-	// Not twice running, or a Redis that is always slow would let nothing through.
-	a.stale = !a.stale && time.Since(asked) > turnLasts && d.deps.Limiter.Burst() > 0
-	if moved || a.stale {
+	if moved {
 		return elsewhere, nil
 	}
 	return proceed, nil

@@ -306,7 +306,7 @@ func TestAThrottledJobGoesBeforeThoseThatCameAfterIt(t *testing.T) {
 		var mu sync.Mutex
 		enter := func(place uint64, again bool) {
 			go func() {
-				res, _, err := ts.waitFor(t.Context(), sms.LaneNormal, "shop", 1, caller{place: place, again: again})
+				p, err := ts.waitFor(t.Context(), sms.LaneNormal, "shop", 1, caller{place: place, again: again})
 				if err != nil {
 					t.Error(err)
 					return
@@ -314,7 +314,7 @@ func TestAThrottledJobGoesBeforeThoseThatCameAfterIt(t *testing.T) {
 				mu.Lock()
 				order = append(order, place)
 				mu.Unlock()
-				res.Release()
+				p.turn.Release()
 			}()
 			synctest.Wait()
 		}

@@ -151,6 +151,8 @@ type FleetLimiter interface {
 	// there is work for, and whether there is room for that at the SMSC.
 	// Neither blocks.
 	Notify(turn func(), waiting func() (tokens int, room bool))
+	// Lasts is how long after Take its tokens may still be spent.
+	Lasts() time.Duration
 	// Accepted hears that the SMSC took a message written at sent.
 	Accepted(sent time.Time)
 	// Throttled hears that a message written at sent was refused because

@@ -31,6 +31,7 @@ type turnstile struct {
 	mu      sync.Mutex
 	weights [laneCount]int       // guarded by mu
 	most    int                  // parts that may go at once; guarded by mu
+	late    []*waiter            // need tokens once more; guarded by mu
 	closed  [laneCount]bool      // paused by an operator; guarded by mu
 	ended   bool                 // no jobs of other routes any more; guarded by mu
 	away    bool                 // none of its own, for now; guarded by mu
@@ -40,6 +41,7 @@ type turnstile struct {
 	resume  time.Time            // none for it before this; guarded by mu
 	timer   *time.Timer          // turns again; guarded by mu
 	meter   limitMeter           // guarded by mu
+	crowded bool                 // slots or binds were short since demand was asked; guarded by mu
 	account accountPause         // guarded by mu
 }
 
@@ -50,7 +52,8 @@ const savings = 16
 
 // waiter is a job in front of the turnstile.
 type waiter struct {
-	n     int // slots and tokens it needs; lowered by turn, before ready, when fewer may go
+	n     int       // slots and tokens it needs; lowered by turn, before ready, when fewer may go
+	since time.Time // when it got them; zero on an unlimited route; written by turn, before ready
 	of    caller
 	queue *producerQueue   // where it waits
 	ready chan Reservation // written by turn or move, once; read by wait
@@ -75,22 +78,30 @@ type caller struct {
 	again bool        // it was here before: it goes before those that came after it
 }
 
+// pass is what a job gets at the turnstile.
+type pass struct {
+	turn  Reservation // nil when the job is moved
+	parts int         // that may go
+	since time.Time   // when their tokens were taken; zero on an unlimited route
+}
+
 // wait is waitFor, of a job that is never moved.
 func (t *turnstile) wait(ctx context.Context, lane sms.Lane, producer string, n int) (Reservation, int, error) {
-	return t.waitFor(ctx, lane, producer, n, caller{})
+	p, err := t.waitFor(ctx, lane, producer, n, caller{})
+	return p.turn, p.parts, err
 }
 
 // waitFor blocks until n parts of the job may go, or as many as may go at once,
 // and returns their window slots and how many they are. A job whose ctx has
 // ended does not go, even when its turn came at the same moment. A job that is
 // moved gets neither reservation nor error.
-func (t *turnstile) waitFor(ctx context.Context, lane sms.Lane, producer string, n int, of caller) (Reservation, int, error) {
+func (t *turnstile) waitFor(ctx context.Context, lane sms.Lane, producer string, n int, of caller) (pass, error) {
 	w := t.waiters.Get().(*waiter)
 	w.n, w.of = n, of
 	t.mu.Lock()
 	if guest := t.guest(of); guest && t.ended || !guest && t.away {
 		t.mu.Unlock()
-		return nil, 0, nil
+		return pass{}, nil
 	}
 	t.queues[laneIndex(lane)].push(w, producer)
 	t.mu.Unlock()
@@ -99,15 +110,15 @@ func (t *turnstile) waitFor(ctx context.Context, lane sms.Lane, producer string,
 	select {
 	case res := <-w.ready:
 		if res == nil {
-			return nil, 0, nil
+			return pass{}, nil
 		}
-		n = w.n
+		p := pass{res, w.n, w.since}
 		t.waiters.Put(w) // it has left the queue; one that gives up stays there
 		if ctx.Err() == nil {
-			return res, n, nil
+			return p, nil
 		}
 		res.Release()
-		return nil, 0, context.Cause(ctx)
+		return pass{}, context.Cause(ctx)
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
@@ -122,7 +133,7 @@ func (t *turnstile) waitFor(ctx context.Context, lane sms.Lane, producer string,
 		}
 	}
 	t.turn() // the next in line may fit where this one did not
-	return nil, 0, context.Cause(ctx)
+	return pass{}, context.Cause(ctx)
 }
 
 // turn lets through as many jobs as slots and tokens allow.
@@ -143,6 +154,9 @@ func (t *turnstile) grant() (unused Reservation) {
 			t.remind(wait)
 			return nil
 		}
+	}
+	if !t.serveLate() {
+		return nil
 	}
 	for {
 		lane := t.next()
@@ -173,6 +187,7 @@ func (t *turnstile) grant() (unused Reservation) {
 		t.queues[lane].pop()
 		t.credits[lane] -= w.n
 		t.stalled = nil
+		w.since = t.stamp()
 		if t.account.on {
 			t.account.probing = true
 			w.ready <- &probe{Reservation: res, turnstile: t}
@@ -202,8 +217,8 @@ func (t *turnstile) renewed() {
 	t.turn()
 }
 
-// demand is how many tokens there is work for, at least, and whether it was
-// tokens that were short when somebody last waited.
+// demand is how many tokens there is work for, at least, and whether there were
+// slots for all of it ever since it was last asked.
 func (t *turnstile) demand() (n int, room bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -212,7 +227,12 @@ func (t *turnstile) demand() (n int, room bool) {
 			n += t.queues[i].n
 		}
 	}
-	return n, t.meter.now != LimitWindow && t.meter.now != LimitNoBind
+	for _, w := range t.late {
+		n += w.n
+	}
+	room = !t.crowded
+	t.crowded = t.meter.now == LimitWindow || t.meter.now == LimitNoBind
+	return n, room
 }
 
 // limit notes what limits the route: nothing else counts while it is paused.
@@ -224,6 +244,7 @@ func (t *turnstile) limit(l Limit) {
 	case t.account.on:
 		l = LimitAccount
 	}
+	t.crowded = t.crowded || l == LimitWindow || l == LimitNoBind
 	t.meter.set(l)
 }
 
