@@ -187,7 +187,7 @@ func (d *Desk) jobState(ctx context.Context, owner *correlation, res *sms.Result
 	if owner.Total <= 1 && !owner.Doubt {
 		return res.State, nil
 	}
-	route := d.route(owner.Route)
+	route := d.route(owner.Carrier()) // as long as its receipts may take
 	cmd, err := one(ctx, d.store, "note final state", func() *redis.Cmd {
 		return call(ctx, finalScript, []string{d.keys.jobFinals(owner.Producer, owner.JobID)},
 			owner.Part, string(res.State), owner.Total, res.ID, route.correlationTTL, route.finalTTL)

@@ -65,7 +65,7 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 
 // claim writes our claim unless the job has a record, and answers that.
 func (l *Ledger) claim(ctx context.Context, ref sms.JobRef, token string) (found string, err error) {
-	mine := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, via: ref.Via, doubt: ref.Doubt, replay: ref.Replay}
+	mine := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, carrier: ref.Carrier(), doubt: ref.Doubt, replay: ref.Replay}
 	cmd := l.desk.store.command()
 	cmd.key = l.desk.keys.appendJob(cmd.key, ref.Producer, ref.JobID)
 	if cmd.value, err = mine.append(cmd.value); err != nil {
@@ -97,7 +97,7 @@ func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.Jo
 			return l.busy(), nil
 		}
 		claim := &sms.Claim{Token: token, Attempt: old.attempt, Doubt: old.doubt || ref.Doubt, Replay: max(old.replay, ref.Replay), Parts: old.parts}
-		begun := old.via
+		begun := old.carrier
 		next := &record{
 			state: recordClaimed, token: token, worker: l.desk.lease.name,
 			attempt: max(old.attempt, ref.Attempt), replay: claim.Replay, parts: old.parts,
@@ -112,7 +112,7 @@ func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.Jo
 				}, nil
 			}
 			claim.State, claim.Attempt, claim.Parts = sms.ClaimResumed, 0, old.outcome.Parts
-			next.attempt, next.parts, begun = ref.Attempt, old.outcome.Parts, old.outcome.Via
+			next.attempt, next.parts, begun = ref.Attempt, old.outcome.Parts, cmp.Or(old.outcome.Via, old.outcome.Route)
 		case recordReleased:
 			claim.State = sms.ClaimResumed
 		case recordClaimed:
@@ -130,9 +130,11 @@ func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.Jo
 		}
 		next.doubt = claim.Doubt
 		if claim.Via = ref.Via; old.doubt || claim.State == sms.ClaimInDoubt || len(claim.Parts) > 0 {
-			claim.Via = begun
+			if claim.Via = begun; begun == ref.Route {
+				claim.Via = ""
+			}
 		}
-		next.via = claim.Via
+		next.carrier = cmp.Or(claim.Via, ref.Route)
 		var swapped bool
 		if found, swapped, err = l.swap(ctx, key, found, next, ref.Route); err != nil {
 			return nil, err
@@ -193,11 +195,11 @@ func (l *Ledger) swap(ctx context.Context, key, old string, next *record, route 
 func (l *Ledger) Accept(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error) {
 	route := l.desk.route(ref.Carrier())
 	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
-	rec := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, via: ref.Via, doubt: ref.Doubt, replay: ref.Replay}
+	rec := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, carrier: ref.Carrier(), doubt: ref.Doubt, replay: ref.Replay}
 	rec.parts = withPart(parts, part)
 	if outcome != nil {
 		outcome.Parts = rec.parts
-		rec.state, rec.outcome = recordSettled, outcome
+		rec.state, rec.outcome, rec.carrier = recordSettled, outcome, ""
 	}
 	guard, err := l.guard(ref, token, &rec)
 	if err != nil {
@@ -247,7 +249,7 @@ func (l *Ledger) Settle(ctx context.Context, ref sms.JobRef, token string, outco
 // Release hands a claim back: the next Claim answers Resumed with these parts,
 // and with those that late responses added meanwhile.
 func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, parts []sms.Part) error {
-	rec := &record{state: recordReleased, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, via: ref.Via, doubt: ref.Doubt, replay: ref.Replay}
+	rec := &record{state: recordReleased, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, carrier: ref.Carrier(), doubt: ref.Doubt, replay: ref.Replay}
 	key := l.desk.keys.job(ref.Producer, ref.JobID)
 	ttl := l.desk.route(ref.Route).ledgerTTL
 	cmd, err := one(ctx, l.desk.store, "release job", func() *redis.Cmd {

@@ -11,19 +11,19 @@ import (
 
 // record is what the ledger keeps of a job, as text:
 //
-//	1C9f86d081-2a pod-3/9f86d081 1 0 [{"number":1,"message_id":"7f2a"}]
+//	1C9f86d081-2a pod-3/9f86d081 1@acme 0 [{"number":1,"message_id":"7f2a"}]
 //
 // The version and the state, at once followed by the token of the claim; the
-// worker and its incarnation; the number of the attempt, with @ and the route
-// that carries the job unless that is its own; 1 when the job is in
-// doubt, with a stroke and the number of the replay if it is one; then the
-// accepted parts, or once settled the outcome.
+// worker and its incarnation; the number of the attempt, until the job is
+// settled with @ and the route that carries it; 1 when the job is in doubt,
+// with a stroke and the number of the replay if it is one; then the accepted
+// parts, or once settled the outcome.
 type record struct {
 	state   recordState
 	token   string
 	worker  string // id and incarnation, id/incarnation
 	attempt int
-	via     string // when not settled: the outcome has its own
+	carrier string // when not settled: the outcome has its own; "" in records of old, for the job's route
 	doubt   bool
 	replay  int
 	parts   []sms.Part  // when not settled
@@ -50,8 +50,8 @@ func (r *record) appendHead(b []byte) []byte {
 	b = append(b, r.worker...)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(r.attempt), 10)
-	if r.via != "" {
-		b = append(append(b, '@'), r.via...)
+	if r.carrier != "" {
+		b = append(append(b, '@'), r.carrier...)
 	}
 	if r.doubt {
 		b = append(b, " 1"...)
@@ -93,13 +93,13 @@ func decodeRecord(b string) (*record, error) {
 	if len(f) != 5 {
 		return nil, fmt.Errorf("ledger record of %d fields", len(f))
 	}
-	number, via, _ := strings.Cut(f[2], "@")
+	number, carrier, _ := strings.Cut(f[2], "@")
 	attempt, err := strconv.Atoi(number)
 	if err != nil {
 		return nil, fmt.Errorf("ledger record: attempt: %w", err)
 	}
 	r := &record{
-		state: recordState(b[1]), token: f[0], worker: f[1], attempt: attempt, via: via,
+		state: recordState(b[1]), token: f[0], worker: f[1], attempt: attempt, carrier: carrier,
 	}
 	doubt, replay, replayed := strings.Cut(f[3], "/")
 	r.doubt = doubt == "1"

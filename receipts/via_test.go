@@ -1,6 +1,7 @@
 package receipts
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -96,7 +97,8 @@ func TestAParkedReceiptIsSweptUnderTheRouteThatBroughtItOrTheJobs(t *testing.T) 
 func TestAJobStaysWithTheRouteThatHasSomethingOfIt(t *testing.T) {
 	t.Parallel()
 	part := []sms.Part{{Number: 1, MessageID: "A1", RawMessageID: "A1"}}
-	own, via := jobRef("j1"), viaRef("j1")
+	own, via, onBackup := jobRef("j1"), viaRef("j1"), jobRef("j1")
+	onBackup.Route = "backup"
 	doubtful := via
 	doubtful.Doubt = true
 	release := func(ref sms.JobRef, parts []sms.Part) func(*testing.T, *Desk, string) {
@@ -122,16 +124,28 @@ func TestAJobStaysWithTheRouteThatHasSomethingOfIt(t *testing.T) {
 		state  sms.ClaimState
 		want   string
 	}{
-		"nothing of it, begun elsewhere":     {via, release(via, nil), own, sms.ClaimResumed, ""},
-		"nothing of it, begun here":          {own, release(own, nil), via, sms.ClaimResumed, "backup"},
-		"a part elsewhere":                   {via, release(via, part), own, sms.ClaimResumed, "backup"},
-		"a part here":                        {own, release(own, part), via, sms.ClaimResumed, ""},
-		"in doubt elsewhere":                 {via, release(doubtful, nil), own, sms.ClaimResumed, "backup"},
-		"the worker died with it elsewhere":  {via, func(*testing.T, *Desk, string) {}, own, sms.ClaimInDoubt, "backup"},
-		"the worker died with it here":       {own, func(*testing.T, *Desk, string) {}, via, sms.ClaimInDoubt, ""},
-		"failed elsewhere, replayed":         {via, failed(via, nil), own, sms.ClaimResumed, ""},
-		"failed elsewhere but for a part":    {via, failed(via, part), own, sms.ClaimResumed, "backup"},
-		"a late part of a dead worker's job": {via, func(t *testing.T, d *Desk, _ string) { _ = d.Ledger().Late(t.Context(), via, accepted(2, 3, "A2")) }, own, sms.ClaimInDoubt, "backup"},
+		"nothing of it, begun elsewhere":                 {via, release(via, nil), own, sms.ClaimResumed, ""},
+		"nothing of it, begun here":                      {own, release(own, nil), via, sms.ClaimResumed, "backup"},
+		"a part elsewhere":                               {via, release(via, part), own, sms.ClaimResumed, "backup"},
+		"a part here":                                    {own, release(own, part), via, sms.ClaimResumed, ""},
+		"in doubt elsewhere":                             {via, release(doubtful, nil), own, sms.ClaimResumed, "backup"},
+		"the worker died with it elsewhere":              {via, func(*testing.T, *Desk, string) {}, own, sms.ClaimInDoubt, "backup"},
+		"the worker died with it here":                   {own, func(*testing.T, *Desk, string) {}, via, sms.ClaimInDoubt, ""},
+		"failed elsewhere, replayed":                     {via, failed(via, nil), own, sms.ClaimResumed, ""},
+		"failed elsewhere but for a part":                {via, failed(via, part), own, sms.ClaimResumed, "backup"},
+		"a late part of a dead worker's job":             {via, func(t *testing.T, d *Desk, _ string) { _ = d.Ledger().Late(t.Context(), via, accepted(2, 3, "A2")) }, own, sms.ClaimInDoubt, "backup"},
+		"a part by another route's job of the same id":   {own, release(own, part), onBackup, sms.ClaimResumed, "acme"},
+		"in doubt by another route's job of the same id": {own, func(*testing.T, *Desk, string) {}, onBackup, sms.ClaimInDoubt, "acme"},
+		"a part here, by a worker of old": {own, func(t *testing.T, d *Desk, token string) {
+			release(own, part)(t, d, token)
+			key := d.keys.job("shop", "j1")
+			raw := must(d.store.client.Get(t.Context(), key).Result())(t)
+			if err := d.store.client.Set(t.Context(), key, strings.Replace(raw, "@acme", "", 1), time.Minute).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}, via, sms.ClaimResumed, ""},
+		"nothing of another route's job of the same id":          {own, release(own, nil), onBackup, sms.ClaimResumed, ""},
+		"failed but for a part on another route, published anew": {own, failed(own, part), onBackup, sms.ClaimResumed, "acme"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -150,10 +164,24 @@ func TestAJobStaysWithTheRouteThatHasSomethingOfIt(t *testing.T) {
 				t.Errorf("via %q, want %q", again.Via, tc.want)
 			}
 			// And what the new claim wrote says so to the next.
+			carrier := sms.JobRef{Route: tc.second.Route, Via: tc.want}
 			raw := must(two.store.client.Get(t.Context(), two.keys.job("shop", "j1")).Result())(t)
-			if r, err := decodeRecord(raw); err != nil || r.via != tc.want {
-				t.Errorf("record %q: via %q, %v", raw, r.via, err)
+			if r, err := decodeRecord(raw); err != nil || r.carrier != carrier.Carrier() {
+				t.Errorf("record %q: carried by %q, %v", raw, r.carrier, err)
 			}
 		})
+	}
+}
+
+func TestFinalStatesAreKeptAsLongAsTheCarriersReceiptsMayTake(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	d, _ := newDesk(t, srv.Addr, func(c *Config) {
+		c.Routes = map[string]Route{"acme": {CorrelationTTL: time.Minute}, "backup": {}}
+	})
+	submit(t, d, viaRef("j1"), "A1", "A2")
+	d.Deliver(t.Context(), "backup", "backup/1", deliverReceipt("A1", "DELIVRD"))
+	if ttl := must(d.store.client.PTTL(t.Context(), d.keys.jobFinals("shop", "j1")).Result())(t); ttl < time.Hour {
+		t.Errorf("the state of the first part is kept for %v", ttl)
 	}
 }

@@ -142,3 +142,34 @@ func TestAFallbackInDoubtKeepsItsJob(t *testing.T) {
 		t.Errorf("submits at the fallback (-want +got):\n%s", diff)
 	}
 }
+
+func TestAJobThatItsProducerTriesOnAnotherRouteStaysWhereItWasBegun(t *testing.T) {
+	t.Parallel()
+	var busy atomic.Bool
+	busy.Store(true)
+	p := newPair(t, smsctest.Config{OnSubmit: func(m *smsctest.Submit) smsctest.Action {
+		if udh, _ := m.UserData(); len(udh) > 0 && udh[5] == 2 && busy.Load() {
+			return smsctest.Action{Status: smsctest.RSYSERR}
+		}
+		return smsctest.Action{}
+	}}, smsctest.Config{}, "", "")
+	p.Worker("w1")
+	p.Publish(threeParts("long"))
+	apptest.Until(t, "two parts are out and the third is to be tried again", func() bool { return p.Route().Retries > 0 })
+	p.PublishTo("backup", threeParts("long"))
+	apptest.Until(t, "the other route has tried it too", func() bool {
+		retries := int64(0)
+		for _, r := range p.Status().Routes {
+			retries += r.Retries
+		}
+		return len(p.backup.Submits()) > 0 || retries > p.Route().Retries
+	})
+	busy.Store(false)
+	res := p.AwaitKinds("long", sms.KindSubmitted)[0]
+	if diff := cmp.Diff([]int{1, 2, 3}, numbers(res.Parts)); diff != "" || res.PossibleDuplicate {
+		t.Errorf("route %s via %q, possible_duplicate %t, parts (-want +got):\n%s", res.Route, res.Via, res.PossibleDuplicate, diff)
+	}
+	if n := len(p.backup.Submits()); n != 0 {
+		t.Errorf("%d parts went by the other route, to join none there", n)
+	}
+}
