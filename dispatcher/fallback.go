@@ -202,7 +202,7 @@ func (d *Dispatcher) take(a *attempt, out *Dispatcher) error {
 // carrier is the route that has something of a job; via is empty for its own.
 // One that does not run here, nil, may be about to begin anew. At the last
 // attempt it counts as not configured any more, and the job's own takes its
-// place: the message has the same reference there.
+// place, unless it has parts of the job; see stranded.
 func (d *Dispatcher) carrier(a *attempt, via string) *Dispatcher {
 	if via == "" || via == d.route {
 		return d

@@ -183,7 +183,11 @@ func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
 	}
 	a.resume(c)
 	moved := d.follow(a, c.Via)
-	if len(a.todo) == 0 { // late responses completed it
+	if len(a.parts) > 0 && c.Via != "" && c.Via != a.ref.Carrier() {
+		a.outcome = a.stranded(c.Via)
+		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
+	}
+	if len(a.todo) == 0 && a.out.route == a.ref.Carrier() { // late responses completed it
 		a.outcome = a.result(sms.KindSubmitted, nil)
 		return settled, d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
 	}

@@ -234,6 +234,13 @@ func (d *Dispatcher) unsent(a *attempt) *sms.Result {
 	return a.result(sms.KindUncertain, &sms.Error{Code: sms.CodeUncertain, Err: errors.New(doubt)})
 }
 
+// stranded is the outcome of a job of which a route has parts that runs here no
+// more: those of another would not join them.
+func (a *attempt) stranded(via string) *sms.Result {
+	a.ref.Via = via
+	return a.result(sms.KindUncertain, &sms.Error{Code: sms.CodeUncertain, Err: fmt.Errorf("route %s has parts of it, and is not configured any more", via)})
+}
+
 // retry hands the claim back and stores the job for its next attempt. Being
 // throttled is not the job's fault and costs it none.
 func (d *Dispatcher) retry(work context.Context, a *attempt, at time.Time) {
