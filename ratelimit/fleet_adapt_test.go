@@ -218,6 +218,31 @@ func TestAWorkerWithASmallWindowLeavesTheRestToOthers(t *testing.T) {
 	}
 }
 
+func TestAnSMSCThatStoodStillIsUsedFullyAtOnce(t *testing.T) {
+	t.Parallel()
+	client := testRedis(t)
+	for _, n := range []int{1, 4} {
+		w := newWorld(t, client, 5, Limits{Rate: 400, Burst: 20})
+		c := &carrier{latency: 20 * time.Millisecond}
+		w.takes(c, 20)
+		for range n {
+			w.add(endless)
+		}
+		w.run(3 * time.Second)
+		for range 3 {
+			for c.latency = time.Second; c.latency > 20*time.Millisecond; c.latency -= 10 * time.Millisecond {
+				w.run(10 * time.Millisecond)
+			}
+			w.run(200 * time.Millisecond)
+			before := c.took
+			w.run(2 * time.Second)
+			if used := float64(c.took-before) / 2 / 400; used < 0.95 {
+				t.Errorf("%d workers: %.1f %% of the limit used after a second without answers, want 95 %%", n, 100*used)
+			}
+		}
+	}
+}
+
 func TestARateThatIsAlmostFoundAgainKeepsToTheBurst(t *testing.T) {
 	t.Parallel()
 	client := testRedis(t)

@@ -24,12 +24,14 @@ type tenant struct {
 	least   int  // what it was after
 	taken   int  // tokens since the last call
 	lost    int64
-	reach   float64   // the most that is of use to it in one call
-	probe   time.Time // from then on reach grows
-	asked   time.Time // when the last call began
-	before  time.Time // the one before
-	sooner  time.Time // not before this: Redis said so
-	denied  bool      // the last call got nothing
+	usual   float64       // tokens between two calls, of late at most
+	reach   float64       // the most that is of use to it in one call
+	probe   time.Time     // from then on reach grows
+	between time.Duration // from the last time that it sank to probe
+	asked   time.Time     // when the last call began
+	before  time.Time     // the one before
+	sooner  time.Time     // not before this: Redis said so
+	denied  bool          // the last call got nothing
 
 	away    bool      // the last call failed
 	pending time.Time // since when a call has no answer
@@ -92,8 +94,11 @@ const (
 	unknown    = time.Second            // wait when nobody knows; a new lease tells
 	backlog    = 64                     // tokens: who waits for as many has more behind them than he can show
 	cautious   = 500                    // tokens: above, reach is no matter
-	between    = 3 * time.Second        // from what was too much for the windows to trying more
-	alarming   = 10                     // throttled messages, and a tenth of all, stop an unlimited route
+	fading     = 0.9                    // of usual, with each call
+	// From what was too much for the windows to trying more, doubled each time.
+	leastBetween = 200 * time.Millisecond
+	mostBetween  = 5 * time.Second
+	alarming     = 10 // throttled messages, and a tenth of all, stop an unlimited route
 )
 
 func newTenant(l Limits) *tenant {
@@ -206,9 +211,13 @@ func (t *tenant) ask(now time.Time, waiting int, room bool) (r request, ok bool)
 
 	lost := t.purse.lost - t.lost
 	t.lost = t.purse.lost
+	t.usual = max(float64(t.taken), fading*t.usual)
 	switch {
 	case !room && lost > int64(t.taken/10): // it has tokens enough and windows too small
-		t.reach, t.probe = max(float64(t.taken), 1), now.Add(between)
+		if t.between = min(2*t.between, mostBetween); now.Sub(t.probe) > 4*t.between {
+			t.between = leastBetween // the SMSC stood still for a moment: no habit of it
+		}
+		t.reach, t.probe = max(t.usual, 1), now.Add(t.between)
 	case t.reach >= cautious:
 		t.reach = math.Inf(1)
 	case now.After(t.probe):
