@@ -72,6 +72,12 @@ type Config struct {
 	// RecordTo gets the record as JSON lines, one object per event, buffered
 	// and flushed every 200 ms and by Close.
 	RecordTo io.Writer
+	// TimesTo gets the time of each submit_sm read and of each deliver_sm put
+	// on the wire, one short line each, at a small part of what RecordTo costs:
+	// "s 1700000000000000000 WORD" and "r 1700000000000000000 ID" with Unix
+	// nanoseconds, WORD the message up to its first space, octet for octet, and ID the
+	// message id (empty for an MO). Buffered and flushed like RecordTo.
+	TimesTo io.Writer
 	// Logger gets session events at debug level. Default none.
 	Logger *slog.Logger
 }

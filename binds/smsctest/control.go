@@ -2,7 +2,9 @@ package smsctest
 
 import (
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -207,6 +209,21 @@ func (s *SMSC) Stall() { s.gate.close() }
 
 // Resume ends Stall.
 func (s *SMSC) Resume() { s.gate.open() }
+
+// HoldDeliveries keeps back every deliver_sm and data_sm that is not on the wire
+// yet, until ReleaseDeliveries.
+func (s *SMSC) HoldDeliveries() { s.holding.Store(true) }
+
+// ReleaseDeliveries ends HoldDeliveries.
+func (s *SMSC) ReleaseDeliveries() {
+	s.holding.Store(false)
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.accounts))
+	s.mu.Unlock()
+	for _, a := range all {
+		a.enqueue()
+	}
+}
 
 // hold keeps an answer back for ReleaseHeld.
 func (s *SMSC) hold(a *answer) {

@@ -133,7 +133,7 @@ func (a *account) takeBackLocked(c *conn, which func(flight) bool) {
 
 // pumpLocked sends from the head of the queue while a bind has room.
 func (a *account) pumpLocked() {
-	if len(a.queue) == 0 || len(a.binds) == 0 {
+	if len(a.queue) == 0 || len(a.binds) == 0 || a.s.holding.Load() {
 		return
 	}
 	now := time.Now()
@@ -154,6 +154,9 @@ func (a *account) pumpLocked() {
 		}
 		if !slices.Contains(touched, c) {
 			touched = append(touched, c)
+		}
+		if a.s.times != nil {
+			a.s.times.delivery(now, d.rec.MessageID)
 		}
 		a.queue[n] = nil
 	}

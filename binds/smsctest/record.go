@@ -37,6 +37,9 @@ func (s *SMSC) commit(c *conn, b *burst) {
 	}
 	s.notifyLocked()
 	s.mu.Unlock()
+	if s.times != nil {
+		s.times.submits(b.submits)
+	}
 	if s.rec != nil {
 		for _, m := range b.submits {
 			s.rec.write(submitLine{Event: "submit", Submit: m, Text: m.Text()})

@@ -27,8 +27,10 @@ type SMSC struct {
 	sched   *scheduler
 	magic   *magicTable
 	gate    gate
-	rec     *recorder // nil without Config.RecordTo
-	begin   sync.Once // starts sched
+	rec     *recorder   // nil without Config.RecordTo
+	times   *timeline   // nil without Config.TimesTo
+	holding atomic.Bool // deliveries are held back
+	begin   sync.Once   // starts sched
 	wg      sync.WaitGroup
 
 	mu        sync.Mutex
@@ -67,6 +69,9 @@ func New(cfg Config) *SMSC {
 	s.sched = newScheduler(s.fire)
 	if cfg.RecordTo != nil {
 		s.rec = newRecorder(cfg.RecordTo, func(flush func()) { s.sched.after(recordFlush, event{call: flush}) })
+	}
+	if cfg.TimesTo != nil {
+		s.times = newTimeline(cfg.TimesTo, func(flush func()) { s.sched.after(recordFlush, event{call: flush}) })
 	}
 	return s
 }
@@ -154,7 +159,7 @@ func (s *SMSC) accept(nc net.Conn) error {
 }
 
 // Close closes listeners and connections, without unbinding, joins all
-// goroutines and flushes the record. It returns the record's write error.
+// goroutines and flushes the record. It returns the record's write errors.
 func (s *SMSC) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -172,10 +177,14 @@ func (s *SMSC) Close() error {
 		c.kill()
 	}
 	s.wg.Wait()
+	var errs []error
 	if s.rec != nil {
-		return s.rec.flush()
+		errs = append(errs, s.rec.flush())
 	}
-	return nil
+	if s.times != nil {
+		errs = append(errs, s.times.flush())
+	}
+	return errors.Join(errs...)
 }
 
 // allLocked returns the connections in the order of connecting.

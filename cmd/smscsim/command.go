@@ -37,7 +37,7 @@ type options struct {
 	receiptDuplicates  float64
 	ids, receiptIDs    string
 	magic              bool
-	record             string
+	record, times      string
 	seed               int64
 }
 
@@ -64,6 +64,8 @@ With --admin it serves over HTTP:
   POST /resume                       end a stall
   POST /refuse?for=10s               close new connections at once; without for until /accept
   POST /accept                       end a refusal
+  POST /hold?for=10s                 keep receipts back for a while; without for until /release
+  POST /release                      send what was kept back
   POST /mo?system_id=S&from=F&to=T&text=X   send a mobile-originated message
 
 With --magic the end of the destination decides:
@@ -135,6 +137,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	f.StringVar(&o.receiptIDs, "receipt-id-format", "decimal", "message id in the receipt's text, likewise")
 	f.BoolVar(&o.magic, "magic", false, "let destinations decide, see above")
 	f.StringVar(&o.record, "record", "", "file for the record, one JSON object per line; replaced if it is there")
+	f.StringVar(&o.times, "times", "", "file for the time of each submit_sm and deliver_sm, cheaper than --record; replaced if it is there")
 	f.Int64Var(&o.seed, "seed", 1, "seed of the random choices")
 }
 

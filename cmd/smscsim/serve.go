@@ -29,6 +29,14 @@ func serve(ctx context.Context, o *options, cfg smsctest.Config, stdout io.Write
 		defer func() { _ = f.Close() }()
 		cfg.RecordTo = f
 	}
+	if o.times != "" {
+		f, err := os.Create(o.times)
+		if err != nil {
+			return fmt.Errorf("times: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		cfg.TimesTo = f
+	}
 	smsc := smsctest.New(cfg)
 	defer func() {
 		if cerr := smsc.Close(); cerr != nil && err == nil {
@@ -91,6 +99,8 @@ func adminHandler(smsc *smsctest.SMSC) http.Handler {
 	mux.HandleFunc("POST /resume", func(http.ResponseWriter, *http.Request) { smsc.Resume() })
 	mux.HandleFunc("POST /refuse", forAWhile(func() { smsc.Refuse(true) }, func() { smsc.Refuse(false) }))
 	mux.HandleFunc("POST /accept", func(http.ResponseWriter, *http.Request) { smsc.Refuse(false) })
+	mux.HandleFunc("POST /hold", forAWhile(smsc.HoldDeliveries, smsc.ReleaseDeliveries))
+	mux.HandleFunc("POST /release", func(http.ResponseWriter, *http.Request) { smsc.ReleaseDeliveries() })
 	mux.HandleFunc("POST /mo", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		if q.Get("system_id") == "" {
