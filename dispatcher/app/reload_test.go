@@ -273,6 +273,32 @@ func TestRoutesComeAndGoWhileOthersWork(t *testing.T) {
 	}
 }
 
+func TestADrainDoesNotWaitForARouteThatWasToBeginAnew(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t, smsctest.Config{Latency: time.Second}, "")
+	rig.Drain = time.Minute // longer than is waited for here
+	r := &liveRig{rig, rig.Live("w1", routeYAML("acme", "binds: 2"))}
+	r.awaitBound("acme", 2)
+	r.send("acme", "a", 5)
+	apptest.Until(t, "some are at the SMSC", func() bool { return r.accepted() > 0 })
+	r.Change(routeYAML("acme", "binds: 2", "max_binds: 2")) // its predecessor has them to finish
+	ended := make(chan error, 1)
+	go func() { ended <- r.Stop() }()
+	apptest.Until(t, "the worker ends", func() bool { return len(ended) == 1 })
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	all := r.smsc.Binds()
+	for _, b := range all {
+		if !b.Unbound {
+			t.Errorf("session %d ended without unbind", b.ID)
+		}
+	}
+	if len(all) != 2 {
+		t.Errorf("%d sessions, want the 2 from before", len(all))
+	}
+}
+
 func TestAChangedFileAndPasswordFileTakeEffectByThemselves(t *testing.T) {
 	t.Parallel()
 	var password atomic.Value

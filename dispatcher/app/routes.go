@@ -97,7 +97,13 @@ func (s *shift) start(r, before *route) {
 	s.supervise(&s.rest, "limit of "+name, func() error { return r.limit.Run(leased) })
 	s.supervise(&s.dispatchers, "route "+name, func() error {
 		if before != nil {
-			<-before.gone // bounded by its drain
+			select {
+			case <-before.gone: // bounded by its drain
+			case <-s.intake.Done(): // its binds go with all others, which wait for us
+			}
+		}
+		if s.intake.Err() != nil {
+			l.unbind() // too late to begin
 		}
 		close(began)
 		err := r.dispatcher.Run(l.intake, l.working)

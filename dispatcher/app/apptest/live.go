@@ -1,6 +1,7 @@
 package apptest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 )
@@ -72,9 +74,9 @@ func (l *Live) Write(routes string) {
 nats:   {url: %q}
 redis:  {url: "redis://%s/0"}
 admin:  {listen: 127.0.0.1:0}
-worker: {id: %s, drain_timeout: 8s}
+worker: {id: %s, drain_timeout: %s}
 routes:
-%s`, l.rig.NATS.ClientURL(), l.rig.Redis.Addr, l.id, strings.ReplaceAll(routes, "$SMSC", l.rig.smsc))
+%s`, l.rig.NATS.ClientURL(), l.rig.Redis.Addr, l.id, cmp.Or(l.rig.Drain, 8*time.Second), strings.ReplaceAll(routes, "$SMSC", l.rig.smsc))
 	if err := os.WriteFile(l.Path+".new", []byte(text), 0o600); err != nil {
 		l.rig.t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ import (
 type Rig struct {
 	NATS  *server.Server
 	Redis *redistest.Server
+	Drain time.Duration // worker.drain_timeout of Live. Default 8s
 
 	t       *testing.T
 	natsDir string
