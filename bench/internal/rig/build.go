@@ -26,7 +26,7 @@ func Build(ctx context.Context) (*Binaries, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := moduleRoot(ctx)
+	root, err := ModuleRoot(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +84,8 @@ func findRedis() (string, error) {
 	return redis, nil
 }
 
-// moduleRoot is the directory of go.mod.
-func moduleRoot(ctx context.Context) (string, error) {
+// ModuleRoot is the directory of go.mod.
+func ModuleRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)
