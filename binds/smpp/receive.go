@@ -229,7 +229,7 @@ func (s *Session) accept(ctx context.Context, in *Inbound, f frame) {
 // maxIdle is how many handlers of a session wait for its next messages: to grow
 // a new stack costs more than a receipt is worth. They leave when the link
 // falls silent.
-const maxIdle = 32
+const maxIdle = 256
 
 // serveInbox handles one message after another, and waits for more.
 func (s *Session) serveInbox(ctx context.Context) {
