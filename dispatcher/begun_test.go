@@ -101,6 +101,26 @@ func TestABegunJobThatItsRouteCannotWriteGoesNoOtherWay(t *testing.T) {
 	})
 }
 
+func TestABegunJobTriesARefusedAccountWhereNoOthersDo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ds, _ := chain(t, 9)
+		ds[0].turnstile.barred(refusal, time.Now()) // again in 10 s
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := ds[0].way(t, true); got != "none" {
+			t.Errorf("by %s while the account is refused", got)
+		}
+		time.Sleep(7 * time.Second)
+		synctest.Wait()
+		for _, want := range []string{"a", "none"} {
+			if got := ds[0].way(t, true); got != want {
+				t.Errorf("by %s, want %s", got, want)
+			}
+		}
+	})
+}
+
 // recalls is a Ledger that answers a claim, and keeps the outcome.
 type recalls struct {
 	Ledger

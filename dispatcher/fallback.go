@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -101,11 +100,16 @@ func (r *detours) pick(lane sms.Lane) *way {
 		switch {
 		case w == first && w.able:
 			return w
-		case w.try.Load() && w.turnstile.open(lane) && w.try.CompareAndSwap(true, false):
+		case w.tries(lane):
 			return w
 		}
 	}
 	return first
+}
+
+// tries reports whether a job may be the one to find out, and then no other may.
+func (w *way) tries(lane sms.Lane) bool {
+	return w.try.Load() && w.turnstile.open(lane) && w.try.CompareAndSwap(true, false)
 }
 
 // able reports whether a way can send, or no other can. One that is not among
@@ -128,15 +132,6 @@ func (r *detours) has(out *Dispatcher) bool {
 	return slices.ContainsFunc(r.ways, func(w *way) bool { return w.Dispatcher == out })
 }
 
-// errNoWay says that the job cannot go by the way that it must go, nor should
-// it keep a hand from those that have another.
-var errNoWay = errors.New("the route that must carry it cannot send")
-
-// begun reports whether something of the job is at an SMSC, or may be. Its rest
-// goes the same way: parts of two routes do not join, and a second SMSC would
-// make a duplicate of what is only in doubt.
-func (a *attempt) begun() bool { return a.ref.Doubt || len(a.parts) > 0 }
-
 // choose decides by which way the job goes out.
 func (d *Dispatcher) choose(a *attempt) error {
 	if d.duty.off.Load() {
@@ -155,7 +150,7 @@ func (d *Dispatcher) choose(a *attempt) error {
 		if err := d.take(a, out); err != nil {
 			return err
 		}
-		if !d.waitsFor(r, out, a.del.Origin().Lane) {
+		if lane := a.del.Origin().Lane; !d.waitsFor(r, out, lane) && !r.tries(out, lane) {
 			return errNoWay
 		}
 		return nil
@@ -163,20 +158,6 @@ func (d *Dispatcher) choose(a *attempt) error {
 		return d.take(a, d)
 	}
 	return d.take(a, r.pick(a.del.Origin().Lane).Dispatcher)
-}
-
-// waitsFor reports whether a job that was begun waits in hand for the one way
-// that it may go: not for another's for as long as that is paused, or has no
-// bind and is no fallback any more, nor while others can send.
-func (d *Dispatcher) waitsFor(r *detours, out *Dispatcher, lane sms.Lane) bool {
-	switch {
-	case out == d:
-	case !out.turnstile.open(lane):
-		return false
-	case r == nil || !r.has(out):
-		return out.deps.Binds.Bound() > 0
-	}
-	return r.able(out)
 }
 
 // take has the job go out by a way: its messages are made anew when that is
@@ -198,73 +179,6 @@ func (d *Dispatcher) take(a *attempt, out *Dispatcher) error {
 	}
 	return nil
 }
-
-// carrier is the route that has something of a job; via is empty for its own.
-// One that does not run here, nil, may be about to begin anew. At the last
-// attempt it counts as not configured any more, and the job's own takes its
-// place, unless it has parts of the job; see stranded.
-func (d *Dispatcher) carrier(a *attempt, via string) *Dispatcher {
-	if via == "" || via == d.route {
-		return d
-	}
-	out := d.deps.Routes.find(via)
-	if out == nil && a.ref.Attempt >= d.config().Retry.MaxAttempts {
-		return d
-	}
-	return out
-}
-
-// resumeAt begins a job, before its messages are made, where its headers say
-// that it was begun. They may be the producer's, who may not choose any route;
-// where else it may have been begun the ledger knows.
-func (d *Dispatcher) resumeAt(a *attempt, via string) {
-	if !d.leadsTo(via) {
-		return
-	}
-	switch out := d.carrier(a, via); out {
-	case d:
-	case nil:
-		a.ref.Via = via
-	default:
-		a.out, a.ref.Via = out, via
-	}
-}
-
-// leadsTo reports whether the route is among this one's fallbacks.
-func (d *Dispatcher) leadsTo(route string) bool {
-	seen := make(map[*Dispatcher]bool)
-	for next := d; next != nil && !seen[next]; next = d.deps.Routes.find(next.config().Fallback.Route) {
-		seen[next] = true
-		if route != "" && next.config().Fallback.Route == route {
-			return true
-		}
-	}
-	return false
-}
-
-// follow has the attempt go on where the ledger says that the job was begun,
-// and reports whether that is another way than the one it has a turn for.
-func (d *Dispatcher) follow(a *attempt, via string) (elsewhere bool) {
-	out, had := d.carrier(a, via), a.out
-	if out == nil || d.take(a, out) != nil {
-		a.ref.Via = via
-		return true
-	}
-	return out != had
-}
-
-// putOff looks at a job again later that waits for the one route that may send
-// it. In hand it would keep others from going by another.
-func (d *Dispatcher) putOff(work context.Context, a *attempt) {
-	at := time.Now().Add(min(max(d.config().Retry.Max, lookAgain), maxPutOff))
-	if e := a.job.ExpiresAt; !e.IsZero() && e.Before(at) {
-		at = e
-	}
-	d.schedule(work, a, Retry{At: at, Attempt: a.ref.Attempt, InHand: a.ref.Stored != 0})
-}
-
-// maxPutOff is how long putOff puts off at most.
-const maxPutOff = 30 * time.Second
 
 // watch looks until ctx ends whether the route can send, and moves the jobs
 // that wait accordingly.
