@@ -73,6 +73,12 @@ func Single(run string, i int) Job {
 	return Job{ID: id, To: Number(i), Text: id + " is your code. Do not tell it to anybody who calls you."}
 }
 
+// Cyrillic is a job of one UCS-2 message, as many characters long as Single's.
+func Cyrillic(run string, i int) Job {
+	id := fmt.Sprintf("%s-%07d", run, i)
+	return Job{ID: id, To: Number(i), Text: id + " – ваш код. Никому не говорите его, кто бы ни позвонил."}
+}
+
 // Multipart is a job of so many messages, each of which begins with the job's
 // id: 153 septets fit into a part (3GPP TS 23.040 §9.2.3.24.1).
 func Multipart(run string, i, parts int) Job {
@@ -227,6 +233,11 @@ func Waiting(ctx context.Context, js jetstream.JetStream, stream string) (uint64
 // ReadResults hands over every message of the results stream from a sequence
 // number (from 1) on to the last one that is there, and returns the number to go on from.
 func ReadResults(ctx context.Context, js jetstream.JetStream, from uint64, each func([]byte) error) (uint64, error) {
+	return ReadStored(ctx, js, from, func(data []byte, _ time.Time) error { return each(data) })
+}
+
+// ReadStored is ReadResults that also tells when the server stored each message.
+func ReadStored(ctx context.Context, js jetstream.JetStream, from uint64, each func([]byte, time.Time) error) (uint64, error) {
 	s, err := js.Stream(ctx, Results)
 	if err != nil {
 		return from, fmt.Errorf("find %s: %w", Results, err)
@@ -256,7 +267,7 @@ func ReadResults(ctx context.Context, js jetstream.JetStream, from uint64, each 
 		if err != nil {
 			return from, fmt.Errorf("read %s: %w", Results, err)
 		}
-		if err := each(m.Data()); err != nil {
+		if err := each(m.Data(), meta.Timestamp); err != nil {
 			return from, err
 		}
 		from = meta.Sequence.Stream + 1

@@ -13,6 +13,7 @@ type Worker struct {
 	NATS, Redis string // URLs
 	Admin       string // host:port
 	Replicas    int    // of each stream; 0 is the default
+	MaxBytes    int64  // of one route's jobs; 0 is 512 MiB
 	Routes      []Account
 }
 
@@ -44,7 +45,7 @@ const reserved = 512 << 20
 // YAML is the configuration file.
 func (w Worker) YAML() []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "nats: {url: %q, jobs_max_bytes: %d", w.NATS, reserved)
+	fmt.Fprintf(&b, "nats: {url: %q, jobs_max_bytes: %d", w.NATS, cmp.Or(w.MaxBytes, reserved))
 	if w.Replicas > 0 {
 		fmt.Fprintf(&b, ", replicas: %d", w.Replicas)
 	}

@@ -265,6 +265,7 @@ type SMSCStats struct {
 	Submits  int64 `json:"submits"`  // submit_sm read
 	Accepted int64 `json:"accepted"` // … of them taken in
 	Unique   int64 `json:"unique"`   // different messages among the accepted
+	Binds    int   `json:"binds"`    // bound now
 	Receipts struct {
 		Due     int64 `json:"due"`  // made
 		Sent    int64 `json:"sent"` // repeats included
@@ -294,6 +295,25 @@ func (s *SMSC) Stats(ctx context.Context) (SMSCStats, error) {
 		return stats, fmt.Errorf("ask the simulator: %w", err)
 	}
 	return stats, nil
+}
+
+// Tell has the simulator do something: "/hold" keeps receipts back, "/release" sends them.
+func (s *SMSC) Tell(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.Admin+path, nil)
+	if err != nil {
+		return fmt.Errorf("tell the simulator: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("tell the simulator: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("tell the simulator: POST %s: %s", path, resp.Status)
+	}
+	return nil
 }
 
 func addr(port int) string { return fmt.Sprintf("%s:%d", loopback, port) }
