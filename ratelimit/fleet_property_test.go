@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -311,7 +312,8 @@ func TestAClockOfRedisThatIsSetChangesNothingForLong(t *testing.T) {
 }
 
 // TestNoScheduleExceedsTheLimit draws workers that come and go and die, work in
-// bursts, delays that end together, and a Redis that goes away or forgets everything.
+// bursts, delays that end together, and a Redis that goes away, forgets everything
+// or is replaced by one that lacks the last writes.
 func TestNoScheduleExceedsTheLimit(t *testing.T) {
 	t.Parallel()
 	client := testRedis(t)
@@ -348,12 +350,37 @@ func TestNoScheduleExceedsTheLimit(t *testing.T) {
 				w.workers[rng.IntN(len(w.workers))].dead = true
 			case 3:
 				w.draw(rng, burstTerms)
+			case 4:
+				w.failover(time.Duration(rng.Int64N(int64(time.Second))), 250*time.Millisecond+time.Duration(rng.Int64N(int64(500*time.Millisecond))))
 			}
 		}
 		w.judge(fmt.Sprintf("seed %d, rate %v, burst %d, %d workers, late %v", seed, l.Rate, l.Burst, len(w.workers), w.late))
 		if t.Failed() {
 			return
 		}
+	}
+}
+
+// failover has a replica take over, after a while without any, that lacks what
+// was written in the time of lag before.
+func (w *world) failover(lag, gap time.Duration) {
+	ctx, key := w.t.Context(), w.workers[0].fleet.keys[0]
+	state, err := w.redis.Dump(ctx, key).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		w.t.Fatal(err)
+	}
+	w.run(lag)
+	w.away = true
+	w.run(gap)
+	w.away = false
+	if state == "" {
+		err = w.redis.Del(ctx, key).Err()
+	} else {
+		err = w.redis.RestoreReplace(ctx, key, 0, state).Err()
+		w.redis.HSet(ctx, key, "master", "another")
+	}
+	if err != nil {
+		w.t.Fatal(err)
 	}
 }
 

@@ -19,7 +19,9 @@ import "github.com/redis/go-redis/v9"
 // lent. A worker is lent its share: a period's worth, divided by the workers
 // that got too little in the last 120 ms or still hold some of it, or what there is up to the
 // horizon when it is alone. So the line is about a horizon long, and never more
-// than a quarter longer, but for one token of each worker, up to eight and a second. An unknown route is as if all were lent. A standstill is asked for by a worker that comes back after Redis
+// than a quarter longer, but for one token of each worker, up to eight and a second. An unknown route is as if all were lent, and so is one
+// whose master is another, told by its replication id: the last leases may have been lost with
+// the old one. A standstill is asked for by a worker that comes back after Redis
 // was away: nothing that came together meanwhile is given out, and with a time above 0
 // nothing at all until it is over, since others may still take what they are
 // allowed without Redis.
@@ -42,10 +44,12 @@ if not now then
   now = t[1] * 1000000 + t[2]
 end
 local S = 1000000
+local info = redis.pcall('INFO', 'replication')
+local master = type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or ''
 -- Redis stood still with the call before it, or the worker did.
 if still < 0 and sent > 0 and now - sent > 50000 then still = 0 end
 
-local v = redis.call('HMGET', key, 'tat', 'still', 'short', 'rate', 'top', 'grown', 'cut', 'cuts', 'noise', 'pause', 'until', 'began', 'first', 'taken', 'refused', 'why', 'was', 'best', 'ref')
+local v = redis.call('HMGET', key, 'tat', 'still', 'short', 'rate', 'top', 'grown', 'cut', 'cuts', 'noise', 'pause', 'until', 'began', 'first', 'taken', 'refused', 'why', 'was', 'best', 'ref', 'master')
 local function num(i) return tonumber(v[i]) or 0 end
 local tat, stood, short = tonumber(v[1]), num(2), num(3)
 local e, top, grown, cut, cuts, noise = num(4), num(5), num(6), num(7), num(8), num(9)
@@ -74,7 +78,7 @@ if r > 0 then
   cap = math.max(cap, least)
   -- What may be lent at most, whoever asks.
   local most = math.max(1.25 * horizon, (cap + math.min(7, r)) / r * S)
-  if not tat or tat > now + 2 * most + 2 * S then -- unknown, or the clock went back
+  if not tat or v[20] ~= master or tat > now + 2 * most + 2 * S then -- or the clock went back
     tat = now + most
     redis.call('DEL', members)
   end
@@ -111,7 +115,7 @@ if r > 0 then
 end
 
 redis.call('HSET', key, 'tat', us(tat or now), 'still', us(stood), 'short', us(short), 'rate', real(e), 'top', real(top), 'grown', us(grown), 'cut', us(cut), 'cuts', us(cuts), 'noise', real(noise),
-  'pause', us(pause), 'until', us(untl), 'began', us(began), 'first', us(first), 'taken', real(taken), 'refused', real(refused), 'why', why, 'was', real(was), 'best', real(best), 'ref', real(ref))
+  'pause', us(pause), 'until', us(untl), 'began', us(began), 'first', us(first), 'taken', real(taken), 'refused', real(refused), 'why', why, 'was', real(was), 'best', real(best), 'ref', real(ref), 'master', master)
 redis.call('EXPIRE', key, ARGV[18])
 return {us(now), us(granted), us(start), real(r), real(cap), us(wait), real(e), (observing or r > 0) and '1' or '0', why, us(cut), us(redis.call('ZCARD', members))}`)
 
