@@ -16,7 +16,8 @@ type SharedBinds interface {
 }
 
 // duty is whether a dispatcher takes jobs. It does not while its binds stand
-// by: what it has in hand, another worker could send. The zero value is on duty.
+// by, nor while it has none and those of its fallback stand by: what it has in
+// hand, another worker could send. The zero value is on duty.
 type duty struct {
 	off atomic.Bool // written with mu held
 
@@ -61,17 +62,23 @@ func (d *duty) until(end func()) (leave func()) {
 	}
 }
 
+// standsBy reports whether other workers have the binds.
+func (d *Dispatcher) standsBy() bool {
+	binds, shared := d.deps.Binds.(SharedBinds)
+	return shared && binds.Standby()
+}
+
 // report goes on duty or off as the binds do: off duty no jobs are fetched, and
 // those that wait for their turn go back.
 func (d *Dispatcher) report() {
-	binds, shared := d.deps.Binds.(SharedBinds)
 	duty := &d.duty
-	if !shared || binds.Standby() == duty.off.Load() {
+	if (d.standsBy() || d.detours.Load().elsewhere()) == duty.off.Load() {
 		return
 	}
 	duty.mu.Lock()
 	defer duty.mu.Unlock()
-	off := binds.Standby()
+	standsBy := d.standsBy()
+	off := standsBy || d.detours.Load().elsewhere()
 	if off == duty.off.Load() {
 		return // another call was first
 	}
@@ -88,6 +95,10 @@ func (d *Dispatcher) report() {
 	}
 	for end := range duty.passes {
 		(*end)()
+	}
+	if !standsBy {
+		d.log.Info("route stands by: it has no bind, and other workers have those of its fallback")
+		return
 	}
 	d.log.Info("route stands by: other workers have its binds")
 }

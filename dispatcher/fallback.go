@@ -71,6 +71,15 @@ type way struct {
 	try  atomic.Bool // one job may find out whether the account is still refused
 }
 
+// elsewhere reports whether the route has no bind and no other way here, but
+// other workers have the binds of one.
+func (r *detours) elsewhere() bool {
+	if r.straight() || r.reason != LimitNoBind || slices.ContainsFunc(r.ways, func(w *way) bool { return w.able }) {
+		return false
+	}
+	return slices.ContainsFunc(r.ways[1:], func(w *way) bool { return w.standsBy() })
+}
+
 // straight reports whether jobs go by their own route.
 func (r *detours) straight() bool { return r == nil || r.ways[0].able }
 
@@ -199,6 +208,7 @@ func (d *Dispatcher) watch(ctx context.Context) {
 		}
 		r := d.look(bindless, p)
 		d.redirect(d.divert(r), r)
+		d.report()
 	}
 }
 
@@ -217,7 +227,7 @@ func (d *Dispatcher) look(bindless map[*Dispatcher]spell, p FallbackPolicy) (r *
 		now := time.Now()
 		reason, since := LimitNoBind, now
 		before, without := bindless[next]
-		if next.duty.off.Load() {
+		if next.standsBy() {
 			// Its own jobs are others' now. Who stands in for another must have a bind.
 			w.able = next == d
 			if now.Sub(before.seen) > p.After {

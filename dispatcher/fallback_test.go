@@ -16,8 +16,11 @@ import (
 // line is slots that may be without a bind.
 type line struct {
 	*slots
-	cut atomic.Bool
+	cut   atomic.Bool
+	aside atomic.Bool // other workers have the binds
 }
+
+func (l *line) Standby() bool { return l.aside.Load() }
 
 func (l *line) Bound() int {
 	if l.cut.Load() {
@@ -277,9 +280,9 @@ func TestTheTimeWithoutABindGoesOnAfterABriefStandby(t *testing.T) {
 			ds, lines := chain(t, 9)
 			lines[0].cut.Store(true)
 			time.Sleep(20 * time.Second)
-			ds[0].duty.off.Store(true)
+			lines[0].aside.Store(true)
 			time.Sleep(standby)
-			ds[0].duty.off.Store(false)
+			lines[0].aside.Store(false)
 			time.Sleep(12 * time.Second)
 			synctest.Wait()
 			if got := ds[0].way(t, false); got != want {

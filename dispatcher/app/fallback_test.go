@@ -305,3 +305,32 @@ func TestTheFallbacksRateHoldsForBothRoutesJobs(t *testing.T) {
 		}
 	}
 }
+
+func TestAWorkerWithoutABindOfEitherRouteLeavesTheJobsToOthers(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, smsctest.Config{}, smsctest.Config{}, "    max_binds: 2\n", "    max_binds: 1\n") // the fallback's is one worker's
+	p.Worker("w1")
+	p.Worker("w2")
+	apptest.Until(t, "each has one of the route's binds", func() bool { s := p.Route().Slots; return s != nil && s.Held == 1 && p.bindsNow() == 2 })
+	p.kill()
+	p.Publish(apptest.Jobs(40, `{"id":"j%d","to":"447700900123","text":"j%d"}`)...)
+	p.Await("every outcome", func([]*sms.Result) bool { return len(p.Outcomes()) == 40 })
+	for job, n := range submitsOf(p.backup) {
+		if n != 1 {
+			t.Errorf("%s went out %d times", job, n)
+		}
+	}
+	again := func() int {
+		return p.Logged(`msg="route has binds again" worker=w1 route=acme`) + p.Logged(`msg="route has binds again" worker=w2 route=acme`)
+	}
+	before := again()
+	p.dead.Store(false)
+	apptest.Until(t, "both take jobs again", func() bool { return again() > before })
+	apptest.Until(t, "neither sends by the fallback", func() bool {
+		return p.Logged("its jobs go by another") == p.Logged("route sends again")+p.Logged("nor can another in its place") && p.bindsNow() == 2
+	})
+	p.Publish(`{"id":"last","to":"447700900123","text":"last"}`)
+	if last := p.AwaitKinds("last", sms.KindSubmitted)[0]; last.Via != "" {
+		t.Errorf("via %q when the route is back", last.Via)
+	}
+}
