@@ -85,6 +85,7 @@ func (s *shift) start(r, before *route) {
 	l.bound, l.unbind = context.WithCancel(s.bound)
 	l.connected, cut = context.WithCancel(s.alive)
 	r.life = l
+	r.dispatcher.Announce()
 
 	// The budget of a drain begins with its end of intake.
 	forJobs, forBinds := drainBudget(s.timeout)
