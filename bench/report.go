@@ -3,52 +3,100 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
-// round is one contender's run.
+// round is one contender's run in one setting.
 type round struct {
-	Number        int     `json:"number"`
-	Who           string  `json:"who"` // worker or floor
-	JobsPerSecond float64 `json:"jobs_per_s"`
-	Seconds       float64 `json:"seconds"`
-	CPUPerJob     float64 `json:"cpu_us_per_job"` // of the contender
-	NATSPerJob    float64 `json:"nats_cpu_us_per_job"`
-	RedisPerJob   float64 `json:"redis_cpu_us_per_job"`
-	SMSCPerJob    float64 `json:"smsc_cpu_us_per_job"`
-	TotalPerJob   float64 `json:"total_cpu_us_per_job"`   // the four of them
-	Commands      float64 `json:"redis_commands_per_job"` // the harness's own few included
-	PeakRSS       float64 `json:"rss_mib"`
-	Lost          int     `json:"lost"`
-	Duplicates    int     `json:"duplicates"`
+	Number        int      `json:"number"`
+	Setting       string   `json:"setting"`
+	Against       string   `json:"against,omitempty"` // the setting that it is compared with
+	Who           string   `json:"who"`               // worker, floor or a peer
+	Jobs          int      `json:"jobs"`
+	Parts         int      `json:"parts"`                  // of each job
+	Offered       float64  `json:"offered_jobs_per_s"`     // 0: all at once
+	JobsPerSecond float64  `json:"jobs_per_s"`             // in the phase storm: receipts
+	Seconds       float64  `json:"seconds"`                // until the last receipt was stored
+	CPUPerJob     float64  `json:"cpu_us_per_job"`         // of the contender
+	ApartPerJob   float64  `json:"bridge_cpu_us_per_job"`  // of what only joins a peer to NATS
+	NATSPerJob    float64  `json:"nats_cpu_us_per_job"`    //
+	RedisPerJob   float64  `json:"redis_cpu_us_per_job"`   //
+	SMSCPerJob    float64  `json:"smsc_cpu_us_per_job"`    //
+	TotalPerJob   float64  `json:"total_cpu_us_per_job"`   // all of them
+	Commands      float64  `json:"redis_commands_per_job"` // the harness's own few included
+	PeakRSS       float64  `json:"rss_mib"`                // of the contender, all its processes
+	Submit        *latency `json:"submit,omitempty"`       // publish → submit_sm read
+	Receipt       *latency `json:"receipt,omitempty"`      // deliver_sm sent → result stored
+	PublisherLate float64  `json:"publisher_late_p99_ms"`  // how far behind its own plan the publisher was
+	Waiting       int      `json:"waiting,omitempty"`      // jobs not done when the last was published
+	Keys          int      `json:"keys,omitempty"`         // message ids in Redis from before
+	Drift         []drift  `json:"drift,omitempty"`        //
+	Lost          int      `json:"lost"`
+	Duplicates    int      `json:"duplicates"`
+
+	times       *times    // nil once entered
+	first, last time.Time // when the first and the last result were stored
+}
+
+// drift is a look at a long round.
+type drift struct {
+	Seconds   float64  `json:"seconds"` // since the first job
+	Worker    float64  `json:"worker_rss_mib"`
+	NATS      float64  `json:"nats_rss_mib"`
+	Redis     float64  `json:"redis_rss_mib"`
+	CPUPerJob float64  `json:"cpu_us_per_job"`
+	Submit    *latency `json:"submit,omitempty"` // of what was published since the look before
+	Receipt   *latency `json:"receipt,omitempty"`
+}
+
+// String is the line of progress.
+func (r *round) String() string {
+	s := fmt.Sprintf("%.0f jobs/s, %.1f µs of CPU per job", r.JobsPerSecond, r.CPUPerJob)
+	if r.Submit != nil {
+		s += fmt.Sprintf(", to submit_sm p50 %s ms, p99 %s", significant(r.Submit.P50), significant(r.Submit.P99))
+	}
+	return s + fmt.Sprintf(", %d lost, %d duplicates", r.Lost, r.Duplicates)
 }
 
 // report is the figures of a measurement: medians over the rounds.
 type report struct {
-	JobsPerSecond      float64 `json:"jobs_per_s"`
-	WorkerCPUPerJob    float64 `json:"worker_cpu_us_per_job"`
-	TotalCPUPerJob     float64 `json:"total_cpu_us_per_job"`
-	FloorJobsPerSecond float64 `json:"floor_jobs_per_s"`
-	FloorCPUPerJob     float64 `json:"floor_cpu_us_per_job"`
-	FloorRatio         float64 `json:"floor_ratio"`     // floor_jobs_per_s / jobs_per_s
-	FloorCPURatio      float64 `json:"floor_cpu_ratio"` // worker_cpu_us_per_job / floor_cpu_us_per_job
-	Lost               int     `json:"lost"`            // sum over all rounds, the floor's too
-	Duplicates         int     `json:"duplicates"`      // likewise
-	RSS                float64 `json:"rss_mib"`         // the worker's peak, the most of all rounds
-	Jobs               int     `json:"jobs"`
-	Binds              int     `json:"binds"`
-	Window             int     `json:"window"`
-	Procs              int     `json:"gomaxprocs"` // of each process; 0 is Go's own choice
-	Rounds             []round `json:"rounds"`
-	Machine            machine `json:"machine"`
-	Date               string  `json:"date"`
-	Command            string  `json:"command"`
+	JobsPerSecond      float64    `json:"jobs_per_s"`
+	WorkerCPUPerJob    float64    `json:"worker_cpu_us_per_job"`
+	TotalCPUPerJob     float64    `json:"total_cpu_us_per_job"`
+	FloorJobsPerSecond float64    `json:"floor_jobs_per_s"`
+	FloorCPUPerJob     float64    `json:"floor_cpu_us_per_job"`
+	FloorRatio         float64    `json:"floor_ratio"`        // floor_jobs_per_s / jobs_per_s
+	FloorCPURatio      float64    `json:"floor_cpu_ratio"`    // worker_cpu_us_per_job / floor_cpu_us_per_job
+	Lost               int        `json:"lost"`               // sum over all rounds of worker and floor
+	Duplicates         int        `json:"duplicates"`         // likewise
+	RSS                float64    `json:"rss_mib"`            // the worker's peak in drain, the most of all rounds
+	Max                float64    `json:"max_jobs_per_s"`     // that shares were taken of
+	SubmitP99          float64    `json:"submit_p99_ms"`      // publish → submit_sm at half the maximum; 0 not measured
+	RoutesGrowth       float64    `json:"routes_cost_growth"` // worker's CPU, 8 routes / 1, same rate; 0 not measured
+	BindsGrowth        float64    `json:"binds_cost_growth"`  // worker's CPU, 64 binds / 1, same rate; 0 not measured
+	Jobs               int        `json:"jobs"`
+	Binds              int        `json:"binds"`
+	Window             int        `json:"window"`
+	Procs              int        `json:"gomaxprocs"` // of each process; 0 is Go's own choice
+	Quick              bool       `json:"quick,omitempty"`
+	Rounds             []round    `json:"rounds"` // of drain
+	Phases             []measured `json:"phases,omitempty"`
+	Missing            []string   `json:"missing,omitempty"`  // peers, and what they need
+	Failures           []string   `json:"failures,omitempty"` // rounds that could not be measured
+	Machine            machine    `json:"machine"`
+	Date               string     `json:"date"`
+	Command            string     `json:"command"`
+}
+
+// measured is a phase other than drain.
+type measured struct {
+	Name   string  `json:"name"`
+	Rounds []round `json:"rounds"`
 }
 
 type machine struct {
@@ -57,30 +105,100 @@ type machine struct {
 	Go    string `json:"go"`
 }
 
-// conclude computes the figures from the rounds.
-func (r *report) conclude() {
-	r.JobsPerSecond = r.median(worker, func(x round) float64 { return x.JobsPerSecond })
-	r.WorkerCPUPerJob = r.median(worker, func(x round) float64 { return x.CPUPerJob })
-	r.TotalCPUPerJob = r.median(worker, func(x round) float64 { return x.TotalPerJob })
-	r.FloorJobsPerSecond = r.median(floorName, func(x round) float64 { return x.JobsPerSecond })
-	r.FloorCPUPerJob = r.median(floorName, func(x round) float64 { return x.CPUPerJob })
-	r.FloorRatio = ratio(r.FloorJobsPerSecond, r.JobsPerSecond)
-	r.FloorCPURatio = ratio(r.WorkerCPUPerJob, r.FloorCPUPerJob)
-	for _, x := range r.Rounds {
-		r.Lost += x.Lost
-		r.Duplicates += x.Duplicates
-		if x.Who == worker {
-			r.RSS = max(r.RSS, x.PeakRSS)
-		}
+func newReport(o options) *report {
+	return &report{
+		Jobs: o.jobs, Procs: o.procs, Binds: o.binds, Window: o.window, Quick: o.quick, Max: o.max,
+		Machine: machine{Cores: runtime.NumCPU(), CPU: cpuModel(), Go: runtime.Version()},
+		Date:    time.Now().UTC().Format(time.DateOnly),
+		Command: strings.Join(append([]string{"go run ./bench"}, os.Args[1:]...), " "),
 	}
-	r.Machine = machine{Cores: runtime.NumCPU(), CPU: cpuModel(), Go: runtime.Version()}
-	r.Date = time.Now().UTC().Format(time.DateOnly)
-	r.Command = strings.Join(append([]string{"go run ./bench"}, os.Args[1:]...), " ")
 }
 
-// median is the middle of a figure over the rounds of a contender, 0 without any.
-func (r *report) median(who string, figure func(round) float64) float64 {
-	all := r.figures(who, figure)
+// add enters a round.
+func (r *report) add(phase string, x round) {
+	x.times = nil // they may be hundreds of megabytes
+	if x.Who == worker || x.Who == floorName {
+		r.Lost += x.Lost
+		r.Duplicates += x.Duplicates
+	}
+	if phase == drainName {
+		r.Rounds = append(r.Rounds, x)
+		return
+	}
+	i := slices.IndexFunc(r.Phases, func(m measured) bool { return m.Name == phase })
+	if i < 0 {
+		i = len(r.Phases)
+		r.Phases = append(r.Phases, measured{Name: phase})
+	}
+	r.Phases[i].Rounds = append(r.Phases[i].Rounds, x)
+}
+
+// fail notes what could not be measured, by its first line.
+func (r *report) fail(err error) {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	r.Failures = append(r.Failures, line)
+}
+
+// of are the rounds of a phase.
+func (r *report) of(phase string) []round {
+	if phase == drainName {
+		return r.Rounds
+	}
+	for _, m := range r.Phases {
+		if m.Name == phase {
+			return m.Rounds
+		}
+	}
+	return nil
+}
+
+// conclude computes the figures from the rounds.
+func (r *report) conclude() {
+	drained := func(who string, figure func(*round) float64) float64 {
+		return median(r.figures(drainName, who, figure))
+	}
+	r.JobsPerSecond = drained(worker, func(x *round) float64 { return x.JobsPerSecond })
+	r.WorkerCPUPerJob = drained(worker, func(x *round) float64 { return x.CPUPerJob })
+	r.TotalCPUPerJob = drained(worker, func(x *round) float64 { return x.TotalPerJob })
+	r.FloorJobsPerSecond = drained(floorName, func(x *round) float64 { return x.JobsPerSecond })
+	r.FloorCPUPerJob = drained(floorName, func(x *round) float64 { return x.CPUPerJob })
+	r.FloorRatio = ratio(r.FloorJobsPerSecond, r.JobsPerSecond)
+	r.FloorCPURatio = ratio(r.WorkerCPUPerJob, r.FloorCPUPerJob)
+	for _, rss := range r.figures(drainName, worker, func(x *round) float64 { return x.PeakRSS }) {
+		r.RSS = max(r.RSS, rss)
+	}
+	r.SubmitP99 = median(r.figures(openName, shareLabel(half), func(x *round) float64 {
+		if x.Submit == nil {
+			return 0
+		}
+		return x.Submit.P99
+	}))
+	r.RoutesGrowth = r.growth(routesName, 1, 8)
+	r.BindsGrowth = r.growth(bindsName, 1, 64)
+}
+
+// growth is how much more CPU a job takes with a larger value, at the same rate.
+func (r *report) growth(phase string, from, to int) float64 {
+	cpu := func(n int) float64 {
+		return median(r.figures(phase, sweepLabel(n, phase, true), func(x *round) float64 { return x.CPUPerJob }))
+	}
+	return ratio(cpu(to), cpu(from))
+}
+
+// figures are the values of a figure over the rounds of a setting, in order.
+func (r *report) figures(phase, setting string, figure func(*round) float64) []float64 {
+	var all []float64
+	for _, x := range r.of(phase) {
+		if x.Setting == setting {
+			all = append(all, figure(&x))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// median is the middle of values in order, 0 of none.
+func median(all []float64) float64 {
 	n := len(all)
 	switch {
 	case n == 0:
@@ -91,18 +209,6 @@ func (r *report) median(who string, figure func(round) float64) float64 {
 	return (all[n/2-1] + all[n/2]) / 2
 }
 
-// figures are the values of a figure over the rounds of a contender, in order.
-func (r *report) figures(who string, figure func(round) float64) []float64 {
-	var all []float64
-	for _, x := range r.Rounds {
-		if x.Who == who {
-			all = append(all, figure(x))
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
 func ratio(a, b float64) float64 {
 	if b == 0 {
 		return 0
@@ -110,46 +216,37 @@ func ratio(a, b float64) float64 {
 	return a / b
 }
 
-// write writes the table and, if asked to, the line of JSON after it.
-func (r *report) write(w io.Writer, asJSON bool) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "%d jobs\tjobs/s\tspread\tCPU µs/job\tNATS µs\tRedis µs\tSMSC µs\tRedis cmds\tpeak MiB\tlost\tduplicates\t\n", r.Jobs)
-	for _, who := range []string{worker, floorName} {
-		rates := r.figures(who, func(x round) float64 { return x.JobsPerSecond })
-		if len(rates) == 0 {
-			continue
-		}
-		peaks := r.figures(who, func(x round) float64 { return x.PeakRSS })
-		lost, dup := 0, 0
-		for _, x := range r.Rounds {
-			if x.Who == who {
-				lost, dup = lost+x.Lost, dup+x.Duplicates
-			}
-		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.0f–%.0f\t", who, r.median(who, func(x round) float64 { return x.JobsPerSecond }), rates[0], rates[len(rates)-1])
-		for _, figure := range []func(round) float64{
-			func(x round) float64 { return x.CPUPerJob },
-			func(x round) float64 { return x.NATSPerJob },
-			func(x round) float64 { return x.RedisPerJob },
-			func(x round) float64 { return x.SMSCPerJob },
-			func(x round) float64 { return x.Commands },
-		} {
-			fmt.Fprintf(t, "%.1f\t", r.median(who, figure))
-		}
-		fmt.Fprintf(t, "%.0f\t%d\t%d\t\n", peaks[len(peaks)-1], lost, dup)
+// readReport reads what save wrote.
+func readReport(path string) (*report, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
 	}
-	if err := t.Flush(); err != nil {
-		return err
+	var r report
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("read results %s: %w", path, err)
 	}
-	if r.FloorRatio > 0 {
-		fmt.Fprintf(w, "floor ratio %.2f (time), %.2f (CPU); medians of %d rounds, %d binds × window %d, GOMAXPROCS=%d\n",
-			r.FloorRatio, r.FloorCPURatio, len(r.Rounds)/2, r.Binds, r.Window, r.Procs)
+	r.conclude()
+	return &r, nil
+}
+
+// resultsDir is where the plots and the JSON of a written report are.
+func resultsDir(path string) string { return filepath.Join(filepath.Dir(path), "results") }
+
+// save writes the JSON beside the file that publish writes.
+func (r *report) save(path string) error {
+	r.conclude()
+	b, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return fmt.Errorf("write results: %w", err)
 	}
-	fmt.Fprintf(w, "%s · %s, %d cores, %s · %s\n", r.Command, r.Machine.CPU, r.Machine.Cores, r.Machine.Go, r.Date)
-	if !asJSON {
-		return nil
+	if err := os.MkdirAll(resultsDir(path), 0o755); err != nil {
+		return fmt.Errorf("write results: %w", err)
 	}
-	return json.NewEncoder(w).Encode(r)
+	if err := os.WriteFile(filepath.Join(resultsDir(path), "results.json"), append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	return nil
 }
 
 // cpuModel is the processor's name, as far as /proc tells.

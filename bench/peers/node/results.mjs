@@ -1,5 +1,7 @@
 // What the results stream is told, in the shape of the worker's results.
 
+import { createInbox, headers } from '@nats-io/transport-node';
+
 const states = {
   DELIVRD: 'DELIVERED',
   EXPIRED: 'EXPIRED',
@@ -25,11 +27,18 @@ function date(s) {
   return `20${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
 }
 
+// Results publishes with one subscription for all acknowledgements. JetStream's
+// publish() is a request each: with its timer, promises and a TimeoutError made
+// beforehand it costs 40 µs more per job.
 export class Results {
-  constructor(js, prefix, route) {
-    this.js = js;
+  constructor(nc, prefix, route) {
+    this.nc = nc;
     this.prefix = prefix;
     this.route = route;
+    this.inbox = createInbox();
+    this.sent = 0;
+    this.waiting = new Map(); // number of a publish to what its acknowledgement settles
+    nc.subscribe(`${this.inbox}.*`, { callback: (err, message) => this.acked(err, message) });
   }
 
   submitted(producer, job, bind, messageID, latency) {
@@ -63,6 +72,25 @@ export class Results {
   // publish resolves once JetStream has stored the result.
   publish(producer, job, kind, id, more) {
     const result = { id, kind, job_id: job, producer, route: this.route, time: new Date().toISOString(), attempt: 1, ...more };
-    return this.js.publish(`${this.prefix}.results.${producer}.${this.route}.${kind}`, JSON.stringify(result), { msgID: id });
+    const number = String(++this.sent);
+    const about = headers();
+    about.set('Nats-Msg-Id', id);
+    return new Promise((resolve, reject) => {
+      this.waiting.set(number, { resolve, reject });
+      this.nc.publish(`${this.prefix}.results.${producer}.${this.route}.${kind}`, JSON.stringify(result), {
+        headers: about,
+        reply: `${this.inbox}.${number}`,
+      });
+    });
+  }
+
+  acked(err, message) {
+    if (err) throw err;
+    const number = message.subject.slice(this.inbox.length + 1);
+    const { resolve, reject } = this.waiting.get(number);
+    this.waiting.delete(number);
+    const ack = message.data.length > 0 ? message.json() : { error: { description: 'nobody stores results' } };
+    if (ack.error) reject(new Error(`publish: ${ack.error.description}`));
+    else resolve();
   }
 }

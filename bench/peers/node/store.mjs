@@ -13,7 +13,7 @@ export class Store {
   static async connect(url, route, onFault) {
     const store = new Store();
     store.prefix = `sw:${route}:`;
-    store.redis = createClient({ url, socket: { noDelay: true, reconnectStrategy: false } });
+    store.redis = createClient({ url, socket: { noDelay: true, reconnectStrategy: false }, commandOptions: { timeout: undefined } });
     store.redis.on('error', (err) => onFault(new Error(`Redis: ${err.message}`)));
     await store.redis.connect();
     return store;

@@ -13,7 +13,7 @@
 import { parseArgs } from 'node:util';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { Binds } from './binds.mjs';
+import { Binds, encode } from './binds.mjs';
 import { Results, parseReceipt } from './results.mjs';
 import { Store } from './store.mjs';
 
@@ -65,9 +65,9 @@ class Worker {
     const [binds, window] = [Number(options.binds), Number(options.window)];
     this.slots = new Slots(binds * window);
     this.busy = 0; // jobs and receipts that are not answered
-    this.nc = await connect({ servers: options.nats, reconnect: false, noDelay: true });
+    this.nc = await connect({ servers: options.nats, reconnect: false, noAsyncTraces: true });
     this.nc.closed().then((err) => err && fault(err));
-    this.results = new Results(jetstream(this.nc), 'sms', options.route);
+    this.results = new Results(this.nc, 'sms', options.route);
     this.store = await Store.connect(`redis://${options.redis}`, options.route, fault);
     this.binds = await Binds.connect(
       { host, port: Number(port), systemID: options['system-id'], password: process.env.SMPP_PASSWORD, binds, window },
@@ -134,7 +134,7 @@ class Worker {
       destination_addr: job.to,
       registered_delivery: 1,
       data_coding: 0,
-      short_message: job.text,
+      short_message: encode(job.text),
     });
     this.slots.give();
     if (resp.command_status !== 0) {
@@ -152,6 +152,7 @@ class Worker {
   }
 
   async receipt(bind, pdu) {
+    await null; // behind the submit_sm_resp of the same read, whose job goes on in a microtask
     const raw = pdu.short_message.message;
     const receipt = parseReceipt(raw);
     if (receipt === null) throw new Error('a deliver_sm that is not a receipt');

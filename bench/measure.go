@@ -1,0 +1,128 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/shortwire-sms/shortwire/bench/internal/rig"
+	"github.com/shortwire-sms/shortwire/bench/peers"
+)
+
+// bench is one measurement under way.
+type bench struct {
+	o     options
+	bin   *rig.Binaries
+	peers []peers.Peer // that are installed
+	max   float64      // jobs/s that shares are taken of
+	rep   *report
+}
+
+// measure runs the phases. What could not be measured is noted in the report
+// and the rest goes on.
+func measure(ctx context.Context, o options) (*report, error) {
+	b := &bench{o: o, max: o.max, rep: newReport(o)}
+	if o.peers {
+		b.findPeers(ctx)
+	}
+	var err error
+	if o.bin != "" {
+		b.bin, err = rig.Prebuilt(o.bin)
+	} else {
+		progress("building shortwire, smscsim and nats-server")
+		b.bin, err = rig.Build(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer b.bin.Remove()
+	if o.procs > 0 { // for the children; this process runs already, and builds with all
+		if err := os.Setenv("GOMAXPROCS", strconv.Itoa(o.procs)); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range phases() {
+		if !slices.Contains(o.phases, p.name) || ctx.Err() != nil {
+			continue
+		}
+		if err := b.phase(ctx, p); err != nil {
+			b.rep.fail(err)
+			progress("%v", err)
+		}
+		if o.write != "" {
+			if err := b.rep.save(o.write); err != nil {
+				return nil, err
+			}
+		}
+	}
+	b.rep.conclude()
+	if len(b.rep.Rounds)+len(b.rep.Phases) == 0 {
+		return nil, errors.New("nothing could be measured")
+	}
+	return b.rep, nil
+}
+
+// findPeers says of those that are not there what they need.
+func (b *bench) findPeers(ctx context.Context) {
+	for _, p := range peers.All {
+		if err := p.Needs(ctx); err != nil {
+			progress("without %s: %v", p.Name, err)
+			b.rep.Missing = append(b.rep.Missing, fmt.Sprintf("%s: %v", p.Name, err))
+			continue
+		}
+		b.peers = append(b.peers, p)
+	}
+}
+
+// phase measures all settings of a phase in turns, each of them first in its turn.
+func (b *bench) phase(ctx context.Context, p phase) error {
+	if p.share && b.max == 0 {
+		if err := b.probe(ctx); err != nil {
+			return fmt.Errorf("%s: find the maximum: %w", p.name, err)
+		}
+	}
+	settings := p.settings(b)
+	rounds := b.roundsOf(p)
+	for n := range rounds {
+		first := n % len(settings)
+		for _, set := range slices.Concat(settings[first:], settings[:first]) {
+			progress("%s %d/%d  %s: %d jobs", p.name, n+1, rounds, set.label, set.jobs)
+			r, err := b.with(ctx, set, p.run)
+			if ctx.Err() != nil {
+				return fmt.Errorf("%s: %w", p.name, context.Cause(ctx))
+			}
+			if err != nil {
+				err = fmt.Errorf("%s, round %d of %s: %w", p.name, n+1, set.label, err)
+				progress("%v", err)
+				b.rep.fail(err)
+				continue
+			}
+			r.Number = n + 1
+			b.rep.add(p.name, *r)
+			progress("%s %d/%d  %s: %s", p.name, n+1, rounds, set.label, r)
+		}
+	}
+	if p.name == drainName && b.o.max == 0 {
+		b.max = median(b.rep.figures(drainName, worker, func(x *round) float64 { return x.JobsPerSecond }))
+		b.rep.Max = b.max
+	}
+	return nil
+}
+
+// probe finds the maximum where drain is not measured.
+func (b *bench) probe(ctx context.Context) error {
+	progress("finding the maximum")
+	r, err := b.with(ctx, b.usual(worker, min(b.o.jobs, b.o.sweep)), drain)
+	if err != nil {
+		return err
+	}
+	b.max, b.rep.Max = r.JobsPerSecond, r.JobsPerSecond
+	b.rep.Lost += r.Lost
+	b.rep.Duplicates += r.Duplicates
+	progress("the maximum is %.0f jobs/s", cmp.Or(b.max, 0))
+	return nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shortwire-sms/shortwire/bench/internal/rig"
+)
+
+// sample is what the processes had used at a moment.
+type sample struct {
+	at                            time.Time
+	who, apart, nats, redis, smsc rig.Usage
+	cmds                          int64 // executed by Redis
+}
+
+func (s *stage) sample(ctx context.Context) (sample, error) {
+	out := sample{at: time.Now()}
+	for _, of := range []struct {
+		into  *rig.Usage
+		procs []*rig.Proc
+	}{
+		{&out.who, s.who},
+		{&out.apart, s.apart},
+		{&out.nats, []*rig.Proc{s.nats.Proc}},
+		{&out.redis, []*rig.Proc{s.redis.Proc}},
+		{&out.smsc, []*rig.Proc{s.smsc.Proc}},
+	} {
+		for _, p := range of.procs {
+			u, err := p.Usage()
+			if err != nil {
+				return out, err
+			}
+			of.into.CPU += u.CPU
+			of.into.RSS += u.RSS
+			of.into.PeakRSS += u.PeakRSS
+		}
+	}
+	var err error
+	out.cmds, err = s.redis.CommandsProcessed(ctx)
+	return out, err
+}
+
+// cost enters what was used between two moments, for n jobs.
+func (r *round) cost(from, to sample, n int) {
+	each := func(a, b rig.Usage) float64 { return micros(b.CPU-a.CPU) / float64(n) }
+	r.CPUPerJob = each(from.who, to.who)
+	r.ApartPerJob = each(from.apart, to.apart)
+	r.NATSPerJob = each(from.nats, to.nats)
+	r.RedisPerJob = each(from.redis, to.redis)
+	r.SMSCPerJob = each(from.smsc, to.smsc)
+	r.TotalPerJob = r.CPUPerJob + r.ApartPerJob + r.NATSPerJob + r.RedisPerJob + r.SMSCPerJob
+	r.Commands = float64(to.cmds-from.cmds) / float64(n)
+	r.PeakRSS = mib(to.who.PeakRSS)
+}
+
+// counts are the messages of the results stream, repeats included.
+type counts struct {
+	outcomes, receipts int64
+	first, last        time.Time // when the server stored the first and the last
+}
+
+// count asks for the counts: one request.
+func (s *stage) count(ctx context.Context) (counts, error) {
+	var c counts
+	info, err := s.results.Info(ctx, jetstream.WithSubjectFilter("sms.results.>"))
+	if err != nil {
+		return c, fmt.Errorf("count results: %w", err)
+	}
+	for subject, n := range info.State.Subjects {
+		if strings.HasSuffix(subject, ".receipt") {
+			c.receipts += int64(n)
+		} else {
+			c.outcomes += int64(n)
+		}
+	}
+	c.first, c.last = info.State.FirstTime, info.State.LastTime
+	return c, nil
+}
+
+// pollEvery is how often the results are counted; what is measured does not
+// depend on it, since the server says when it stored the last.
+const pollEvery = 100 * time.Millisecond
+
+// finish waits until so many outcomes and receipts are there, or nothing has
+// come for the stall time: what is missing then is found by audit.
+func (s *stage) finish(ctx context.Context, outcomes, receipts int) (counts, error) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	told, moved := time.Now(), time.Now()
+	var before counts
+	for {
+		c, err := s.count(ctx)
+		if err != nil {
+			return c, err
+		}
+		if c.outcomes >= int64(outcomes) && c.receipts >= int64(receipts) {
+			return c, nil
+		}
+		if c != before {
+			before, moved = c, time.Now()
+		}
+		if time.Since(moved) > s.o.stall {
+			progress("nothing has come for %s, with %d outcomes and %d receipts\n%s", s.o.stall, c.outcomes, c.receipts, s.who[0].Tail(10))
+			return c, nil
+		}
+		if time.Since(told) > 5*time.Second {
+			told = time.Now()
+			progress("  %d outcomes, %d receipts", c.outcomes, c.receipts)
+		}
+		if err := s.alive(); err != nil {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return c, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// pause waits for d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+func mib(octets int64) float64 { return float64(octets) / (1 << 20) }
