@@ -81,7 +81,7 @@ func (t *turnstile) renew(ctx context.Context, n int) (since time.Time, ok bool)
 func (t *turnstile) serveLate() bool {
 	for len(t.late) > 0 {
 		w := t.late[0]
-		if wait := t.limiter.Take(w.n); wait > 0 {
+		if wait := t.take(w.n, true); wait > 0 {
 			t.limit(t.short())
 			t.remind(wait)
 			return false

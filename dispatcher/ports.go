@@ -151,6 +151,9 @@ type FleetLimiter interface {
 	// there is work for, and whether there is room for that at the SMSC.
 	// Neither blocks.
 	Notify(turn func(), waiting func() (tokens int, room bool))
+	// TakeUrgent is Take for a message that goes before others, for which Take
+	// leaves some tokens.
+	TakeUrgent(n int) (wait time.Duration)
 	// Lasts is how long after Take its tokens may still be spent.
 	Lasts() time.Duration
 	// Accepted hears that the SMSC took a message written at sent.

@@ -45,7 +45,10 @@ type turnstile struct {
 	account accountPause         // guarded by mu
 }
 
-const laneCount = 3
+const (
+	laneCount = 3
+	laneHigh  = 0 // its index
+)
 
 // savings is how many rounds' credit a lane may save.
 const savings = 16
@@ -177,7 +180,7 @@ func (t *turnstile) grant() (unused Reservation) {
 			t.remind(short.Wait)
 			return nil
 		}
-		if wait := t.limiter.Take(w.n); wait > 0 {
+		if wait := t.take(w.n, lane == laneHigh); wait > 0 {
 			t.limit(t.short())
 			wait = min(wait, maxPause)
 			t.stalled, t.resume = w, time.Now().Add(wait)
@@ -195,6 +198,15 @@ func (t *turnstile) grant() (unused Reservation) {
 		}
 		w.ready <- res
 	}
+}
+
+// take takes tokens. What is urgent, the lane high and messages that were let
+// through before, finds some that others leave.
+func (t *turnstile) take(n int, urgent bool) (wait time.Duration) {
+	if urgent && t.fleet != nil {
+		return t.fleet.TakeUrgent(n)
+	}
+	return t.limiter.Take(n)
 }
 
 // short says why the limiter gave no tokens.
@@ -366,38 +378,9 @@ func (t *turnstile) limits() (Limit, map[Limit]time.Duration) {
 func laneIndex(lane sms.Lane) int {
 	switch lane {
 	case sms.LaneHigh:
-		return 0
+		return laneHigh
 	case sms.LaneNormal:
 		return 1
 	}
 	return 2
-}
-
-// limitMeter adds up how long each limit held.
-type limitMeter struct {
-	now   Limit
-	since time.Time
-	spent map[Limit]time.Duration
-}
-
-func (m *limitMeter) start() {
-	m.now, m.since, m.spent = LimitNone, time.Now(), make(map[Limit]time.Duration)
-}
-
-func (m *limitMeter) set(l Limit) {
-	if l == m.now {
-		return
-	}
-	at := time.Now()
-	m.spent[m.now] += at.Sub(m.since)
-	m.now, m.since = l, at
-}
-
-func (m *limitMeter) read() (Limit, map[Limit]time.Duration) {
-	all := make(map[Limit]time.Duration, len(m.spent)+1)
-	for l, d := range m.spent {
-		all[l] = d
-	}
-	all[m.now] += time.Since(m.since)
-	return m.now, all
 }

@@ -102,12 +102,18 @@ func (f *Fleet) Notify(turn func(), waiting func() (tokens int, room bool)) {
 
 // Take takes n tokens and returns 0, or takes none and says how long it may be
 // until there are n, at most a second. n is at most Burst.
-func (f *Fleet) Take(n int) (wait time.Duration) {
+func (f *Fleet) Take(n int) (wait time.Duration) { return f.take(n, false) }
+
+// TakeUrgent does so for a message that goes before others: Take leaves it as
+// many tokens as it took of late, so that it need not wait for the worker's next.
+func (f *Fleet) TakeUrgent(n int) (wait time.Duration) { return f.take(n, true) }
+
+func (f *Fleet) take(n int, urgent bool) (wait time.Duration) {
 	f.mu.Lock()
 	t := f.tenant
 	wasHungry := t.hungry
 	now := time.Now()
-	if wait = t.take(now, n); wait > 0 {
+	if wait = t.take(now, n, urgent); wait > 0 {
 		f.holding = t.hold(now)
 	} else {
 		f.holding = holdNothing

@@ -49,6 +49,11 @@ type simulated struct {
 	window  int  // 0 is the carrier's
 	sent    int
 
+	pressing func(now time.Duration) bool // an urgent message comes; nil: none does
+	urgent   []time.Duration              // when those came that wait
+	soon     time.Duration                // when the first may go
+	waits    []time.Duration              // of those that went
+
 	turn    time.Duration // when it tries to take again
 	arrives time.Duration // of an answer; 0 when none is under way
 	request request
@@ -95,11 +100,12 @@ func (s *simulated) step(w *world) {
 		} else {
 			s.tenant.answered(now, s.request, s.answer)
 		}
-		s.turn = 0
+		s.turn, s.soon = 0, 0
 	}
 	s.crowded = s.crowded || s.full
+	s.sendUrgent(w, now)
 	for w.now >= s.turn && s.waiting >= s.parts && !s.full {
-		wait := s.tenant.take(now, s.parts)
+		wait := s.tenant.take(now, s.parts, false)
 		if wait > 0 {
 			s.turn = w.now + wait
 			break
@@ -123,10 +129,27 @@ func (s *simulated) step(w *world) {
 	}
 }
 
+// sendUrgent sends those first, one token each.
+func (s *simulated) sendUrgent(w *world, now time.Time) {
+	if s.pressing != nil && s.pressing(w.now) {
+		s.urgent = append(s.urgent, w.now)
+	}
+	for w.now >= s.soon && len(s.urgent) > 0 && !s.full {
+		if wait := s.tenant.take(now, 1, true); wait > 0 {
+			s.soon = w.now + wait
+			return
+		}
+		s.waits = append(s.waits, w.now-s.urgent[0])
+		s.urgent = s.urgent[1:]
+		w.sent = append(w.sent, w.now+time.Duration(w.rng.Int64N(int64(w.late)+1)))
+		s.sent++
+	}
+}
+
 // call asks Redis, whose clock is the world's. Half of the trip, more or less,
 // is over when it runs.
 func (s *simulated) call(w *world, now time.Time) {
-	r, ok := s.tenant.ask(now, s.waiting, !s.crowded)
+	r, ok := s.tenant.ask(now, s.waiting+len(s.urgent), !s.crowded)
 	s.crowded = s.full
 	if !ok {
 		return
@@ -398,4 +421,52 @@ func (w *world) draw(rng *rand.Rand, burst int) {
 		return 0
 	})
 	s.parts = 1 + rng.IntN(min(burst, 4))
+	if rng.IntN(2) == 0 {
+		w.urgentEvery(time.Duration(1 + rng.Int64N(int64(200*time.Millisecond))))
+	}
+}
+
+// TestUrgentMessagesDoNotWaitForTheirWorkersTurn has every worker with more bulk
+// than it can send, and urgent messages that come at times of their own at a
+// tenth of the limit. A worker's next lease begins when the others have had theirs.
+func TestUrgentMessagesDoNotWaitForTheirWorkersTurn(t *testing.T) {
+	t.Parallel()
+	client := testRedis(t)
+	for _, n := range []int{2, 4, 8} {
+		l := Limits{Rate: 1000, Burst: 100}
+		w := newWorld(t, client, 9, l)
+		w.late = 2 * time.Millisecond
+		for range n {
+			w.add(endless)
+			w.urgentEvery(time.Duration(float64(time.Second) * float64(n) / (l.Rate / 10)))
+		}
+		w.run(2 * time.Second)
+		before := len(w.sent)
+		for _, s := range w.workers {
+			s.waits = s.waits[:0]
+		}
+		w.run(10 * time.Second)
+		what := fmt.Sprintf("%d workers", n)
+		w.judge(what)
+		var waits []time.Duration
+		for _, s := range w.workers {
+			waits = append(waits, s.waits...)
+		}
+		slices.Sort(waits)
+		p50, p90, p99 := waits[len(waits)/2], waits[len(waits)*9/10], waits[len(waits)*99/100]
+		used := float64(len(w.sent)-before) / 10 / l.Rate
+		t.Logf("%s: urgent messages wait p50 %v, p90 %v, p99 %v; %.1f %% of the limit used", what, p50, p90, p99, 100*used)
+		if p50 > 2*time.Millisecond || p90 > 15*time.Millisecond {
+			t.Errorf("%s: urgent messages wait %v (p50) and %v (p90)", what, p50, p90)
+		}
+		if used < 0.97 {
+			t.Errorf("%s: %.1f %% of the limit used, want 97 %%", what, 100*used)
+		}
+	}
+}
+
+// urgentEvery gives the last worker an urgent message now and then.
+func (w *world) urgentEvery(mean time.Duration) {
+	s := w.workers[len(w.workers)-1]
+	s.pressing = func(now time.Duration) bool { return w.rng.Float64() < step.Seconds()/mean.Seconds() }
 }

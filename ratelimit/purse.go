@@ -21,7 +21,7 @@ type purse struct {
 type lease struct {
 	bucket     *rate.Limiter
 	capacity   float64 // tokens; the bucket's is the next integer below
-	left       int
+	size, left int
 	begin, end time.Time // the first token is due 1/rate after begin, the last at end
 }
 
@@ -31,6 +31,7 @@ func (p *purse) add(begin time.Time, n int, perSecond, capacity float64) {
 	l := lease{
 		bucket:   rate.NewLimiter(rate.Limit(perSecond), max(1, int(capacity))),
 		capacity: max(1, capacity),
+		size:     n,
 		left:     n,
 		begin:    begin,
 		end:      begin.Add(time.Duration(math.Ceil(float64(n) / perSecond * float64(time.Second)))),
@@ -60,12 +61,45 @@ func (l *lease) now(now time.Time) int {
 // rounding is how much of a token nanoseconds may lose.
 const rounding = 1e-4
 
-// take spends n tokens, from one lease or several, or none.
-func (p *purse) take(now time.Time, n int) bool {
+// reserve is how many tokens of the i-th lease are kept for urgent messages of
+// keep that may come, and until when. The next lease has its own: what is left
+// of this one is free then, as it is shortly before it would be lost.
+func (p *purse) reserve(i, keep int) (n int, until time.Time) {
+	l := &p.leases[i]
+	if n = min(keep, l.size/2, int(l.capacity/3)); n <= 0 {
+		return 0, l.begin
+	}
+	lasts := (l.capacity-float64(n))/float64(l.bucket.Limit()) - spendIn.Seconds()
+	until = l.end.Add(time.Duration(max(0, lasts) * float64(time.Second)))
+	if i+1 < len(p.leases) && p.leases[i+1].begin.Before(until) {
+		until = p.leases[i+1].begin
+	}
+	return n, until
+}
+
+// spendIn is how long before they are lost reserved tokens are free for others.
+const spendIn = 4 * time.Millisecond
+
+// free is how many tokens of the i-th lease a message may spend now that leaves keep.
+func (p *purse) free(i int, now time.Time, keep int) int {
+	l := &p.leases[i]
+	n := l.now(now)
+	if n == 0 || keep == 0 {
+		return n
+	}
+	if kept, until := p.reserve(i, keep); now.Before(until) {
+		n = max(0, min(n, l.left-kept))
+	}
+	return n
+}
+
+// take spends n tokens, from one lease or several, or none. It leaves keep of
+// them for urgent messages.
+func (p *purse) take(now time.Time, n, keep int) bool {
 	p.sweep(now)
 	have := 0
 	for i := range p.leases {
-		if have += p.leases[i].now(now); have >= n {
+		if have += p.free(i, now, keep); have >= n {
 			break
 		}
 	}
@@ -75,7 +109,7 @@ func (p *purse) take(now time.Time, n int) bool {
 	p.spent += int64(n)
 	for i := range p.leases {
 		l := &p.leases[i]
-		k := min(l.now(now), n)
+		k := min(p.free(i, now, keep), n)
 		if k == 0 {
 			continue
 		}
@@ -92,14 +126,18 @@ func (p *purse) take(now time.Time, n int) bool {
 	return true
 }
 
-// wait is how long until n tokens may be spent, if the leases have as many.
-func (p *purse) wait(now time.Time, n int) (wait time.Duration, ok bool) {
+// wait is how long until n tokens may be spent that leave keep, if the leases
+// have as many.
+func (p *purse) wait(now time.Time, n, keep int) (wait time.Duration, ok bool) {
 	missing := float64(n)
 	for i := range p.leases {
 		l := &p.leases[i]
 		here := l.now(now)
 		if now.After(l.end) {
 			missing -= float64(here)
+			if kept, until := p.reserve(i, keep); kept > 0 && now.Before(until) && here > 0 && missing <= rounding {
+				return max(until.Sub(now), 1), true
+			}
 			continue
 		}
 		had := max(0, l.bucket.TokensAt(now))
@@ -108,12 +146,16 @@ func (p *purse) wait(now time.Time, n int) (wait time.Duration, ok bool) {
 			had, from = 0, l.begin
 		}
 		// Of a capacity and more before, the first are lost.
-		if come := float64(min(l.left, l.bucket.Burst())); missing > come+rounding {
+		come := float64(min(l.left, l.bucket.Burst()))
+		if missing > come+rounding {
 			missing -= come
 			continue
 		}
-		due := max(0, missing-had) / float64(l.bucket.Limit())
-		return max(from.Sub(now)+time.Duration(math.Ceil(due*float64(time.Second))), 1), true
+		due := from.Add(time.Duration(math.Ceil(max(0, missing-had) / float64(l.bucket.Limit()) * float64(time.Second))))
+		if kept, until := p.reserve(i, keep); missing > float64(l.left-kept)+rounding {
+			due = later(due, until)
+		}
+		return max(due.Sub(now), 1), true
 	}
 	return 0, false
 }

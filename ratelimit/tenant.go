@@ -23,8 +23,10 @@ type tenant struct {
 	hungry  bool // a take found too little since the last call
 	least   int  // what it was after
 	taken   int  // tokens since the last call
+	urgent  int  // of these, for urgent messages
 	lost    int64
 	usual   float64       // tokens between two calls, of late at most
+	pressed float64       // of these, for urgent messages
 	reach   float64       // the most that is of use to it in one call
 	probe   time.Time     // from then on reach grows
 	between time.Duration // from the last time that it sank to probe
@@ -116,21 +118,32 @@ func (t *tenant) set(l Limits) {
 	t.sooner = time.Time{} // that was said of another rate
 }
 
-// take spends n tokens and returns 0, or none and says how long it may be.
-func (t *tenant) take(now time.Time, n int) time.Duration {
+// take spends n tokens and returns 0, or none and says how long it may be. What
+// is not urgent leaves as many as urgent messages took of late: a worker's
+// tokens come in runs, and who finds none waits for its next.
+func (t *tenant) take(now time.Time, n int, urgent bool) time.Duration {
+	keep := 0
+	if urgent {
+		t.urgent += n
+	} else if t.pressed >= 0.5 || t.urgent > 0 {
+		keep = 1 + int(math.Ceil(t.pressed))
+	}
 	if !t.limited {
 		t.taken += n
 		return 0
 	}
-	if t.purse.take(now, n) {
+	if t.purse.take(now, n, keep) {
 		t.taken += n
 		return 0
+	}
+	if urgent {
+		t.urgent -= n
 	}
 	t.hungry, t.least = true, n
 	if t.absent(now) && t.purse.left(now) == 0 && t.limits.WithoutRedis > 0 {
 		return t.takeAlone(now, n)
 	}
-	if wait, ok := t.purse.wait(now, n); ok {
+	if wait, ok := t.purse.wait(now, n, keep); ok {
 		return wait
 	}
 	return unknown
@@ -212,6 +225,7 @@ func (t *tenant) ask(now time.Time, waiting int, room bool) (r request, ok bool)
 	lost := t.purse.lost - t.lost
 	t.lost = t.purse.lost
 	t.usual = max(float64(t.taken), fading*t.usual)
+	t.pressed = max(float64(t.urgent), fading*t.pressed)
 	switch {
 	case !room && lost > int64(t.taken/10): // it has tokens enough and windows too small
 		if t.between = min(2*t.between, mostBetween); now.Sub(t.probe) > 4*t.between {
@@ -246,7 +260,7 @@ func (t *tenant) ask(now time.Time, waiting int, room bool) (r request, ok bool)
 	r.report, r.over = t.report.lately(now)
 	t.report = report{congestion: -1, begun: now}
 	t.before, t.asked, t.pending = t.asked, now, now
-	t.hungry, t.alarmed, t.taken = false, false, 0
+	t.hungry, t.alarmed, t.taken, t.urgent = false, false, 0, 0
 	return r, true
 }
 
