@@ -33,7 +33,7 @@ lint: ## format, vet, staticcheck
 	$(GO) vet -tags interop ./binds/interop/...
 	$(GO) tool staticcheck ./...
 
-bench: ## end-to-end benchmark beside the floor program (needs redis-server)
+bench: ## end-to-end benchmark beside the floor program (needs redis-server); ARGS=--quick, "--all --peers --write bench/RESULTS.md", --help
 	$(GO) run ./bench $(ARGS)
 
 crash: ## kill a worker with SIGKILL at every step of a job and of a receipt: the whole crash table

@@ -57,7 +57,11 @@ func (r *report) cpuPlot() *barPlot {
 		for _, f := range figures {
 			b.segments = append(b.segments, median(r.figures(drainName, label, f)))
 		}
-		b.text = tenth(b.segments[0])
+		total := 0.0
+		for _, v := range b.segments {
+			total += v
+		}
+		b.text = tenth(b.segments[0]) + " of " + tenth(total)
 		bridged = bridged || b.segments[len(b.segments)-1] > 0
 		p.bars = append(p.bars, b)
 	}
