@@ -28,8 +28,8 @@ function date(s) {
 }
 
 // Results publishes with one subscription for all acknowledgements. JetStream's
-// publish() is a request each: with its timer, promises and a TimeoutError made
-// beforehand it costs 40 µs more per job.
+// publish() is a request each: with its timer, its promises and a TimeoutError
+// made beforehand the whole worker takes a fifth more CPU time.
 export class Results {
   constructor(nc, prefix, route) {
     this.nc = nc;
