@@ -32,6 +32,7 @@ type Peer struct {
 // All are the peers in the order in which tables show them.
 var All = []Peer{
 	{Name: "node", Needs: nodeNeeds, Start: startNode},
+	{Name: "kannel", Needs: kannelNeeds, Start: startKannel},
 }
 
 // bridgeName is of processes that only join a peer to NATS.
