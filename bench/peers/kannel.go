@@ -192,6 +192,9 @@ dest-addr-npi = 1
 group = smsbox
 bearerbox-host = 127.0.0.1
 sendsms-port = SENDSMS
+# dlr-url requests at a time. smsbox polls all their connections in every turn:
+# with the default of 512 it takes half as much CPU time again.
+max-pending-requests = 64
 
 group = sendsms-user
 username = USER
