@@ -28,8 +28,10 @@ type round struct {
 	RedisPerJob   float64  `json:"redis_cpu_us_per_job"`   //
 	SMSCPerJob    float64  `json:"smsc_cpu_us_per_job"`    //
 	TotalPerJob   float64  `json:"total_cpu_us_per_job"`   // all of them
+	OwnPerJob     float64  `json:"bench_cpu_us_per_job"`   // of the benchmark itself, which publishes in an open loop
 	Commands      float64  `json:"redis_commands_per_job"` // the harness's own few included
 	PeakRSS       float64  `json:"rss_mib"`                // of the contender, all its processes
+	RedisRSS      float64  `json:"redis_rss_mib"`          // at the end
 	Submit        *latency `json:"submit,omitempty"`       // publish → submit_sm read
 	Receipt       *latency `json:"receipt,omitempty"`      // deliver_sm sent → result stored
 	PublisherLate float64  `json:"publisher_late_p99_ms"`  // how far behind its own plan the publisher was

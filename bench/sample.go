@@ -15,7 +15,8 @@ import (
 type sample struct {
 	at                            time.Time
 	who, apart, nats, redis, smsc rig.Usage
-	cmds                          int64 // executed by Redis
+	own                           time.Duration // CPU of this process
+	cmds                          int64         // executed by Redis
 }
 
 func (s *stage) sample(ctx context.Context) (sample, error) {
@@ -41,6 +42,9 @@ func (s *stage) sample(ctx context.Context) (sample, error) {
 		}
 	}
 	var err error
+	if out.own, err = rig.OwnCPU(); err != nil {
+		return out, err
+	}
 	out.cmds, err = s.redis.CommandsProcessed(ctx)
 	return out, err
 }
@@ -53,9 +57,11 @@ func (r *round) cost(from, to sample, n int) {
 	r.NATSPerJob = each(from.nats, to.nats)
 	r.RedisPerJob = each(from.redis, to.redis)
 	r.SMSCPerJob = each(from.smsc, to.smsc)
+	r.OwnPerJob = micros(to.own-from.own) / float64(n)
 	r.TotalPerJob = r.CPUPerJob + r.ApartPerJob + r.NATSPerJob + r.RedisPerJob + r.SMSCPerJob
 	r.Commands = float64(to.cmds-from.cmds) / float64(n)
 	r.PeakRSS = mib(to.who.PeakRSS)
+	r.RedisRSS = mib(to.redis.RSS)
 }
 
 // counts are the messages of the results stream, repeats included.

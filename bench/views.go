@@ -28,7 +28,7 @@ func viewOf(name string) view {
 			[]column{middle("offered jobs/s", whole, func(x *round) float64 { return x.Offered }), rate}, latencies, []column{
 				middle("publisher late p99 ms", significant, func(x *round) float64 { return x.PublisherLate }),
 				middle("waiting at the end", whole, func(x *round) float64 { return float64(x.Waiting) }),
-			}, cost("job")[:1], faults())}
+			}, cost("job"), []column{middle("publisher µs", tenth, func(x *round) float64 { return x.OwnPerJob })}, faults())}
 	case burstName:
 		seconds := func(x float64) string { return fmt.Sprintf("%.2f", x) }
 		return view{"Burst and lone jobs", aboutBurst, slices.Concat(
@@ -55,7 +55,8 @@ func viewOf(name string) view {
 		return view{"Latency of the SMSC", aboutLatency, sweep}
 	case growthName:
 		return view{"Growth", aboutGrowth, slices.Concat([]column{rate}, cost("job"), relative, []column{
-			middle("ids from before", whole, func(x *round) float64 { return float64(x.Keys) }), memory(),
+			middle("ids from before", whole, func(x *round) float64 { return float64(x.Keys) }),
+			middle("Redis MiB", whole, func(x *round) float64 { return x.RedisRSS }), memory(),
 		}, faults())}
 	}
 	return view{title: name, columns: sweep}

@@ -37,6 +37,15 @@ func (p *Proc) Usage() (Usage, error) {
 	return Usage{CPU: cpu, RSS: parseStatus(status, "VmRSS:"), PeakRSS: parseStatus(status, "VmHWM:")}, nil
 }
 
+// OwnCPU is the CPU time that this process has used, its children not counted.
+func OwnCPU() (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0, fmt.Errorf("usage of this process: %w", err)
+	}
+	return parseStat(stat)
+}
+
 // parseStat takes utime and stime, fields 14 and 15, from /proc/PID/stat. They
 // are counted from the last ')' since the program's name may hold anything.
 func parseStat(b []byte) (time.Duration, error) {
