@@ -80,7 +80,7 @@ type attempt struct {
 	parts   []sms.Part     // accepted, in this attempt or before
 	total   int
 	turn    int        // how many messages of todo may go now
-	granted time.Time  // when their tokens were taken; zero on an unlimited route
+	until   time.Time  // when their tokens are too old to be spent; zero on an unlimited route
 	late    bool       // expires_at passed while it waited
 	refusal *sms.Error // the gravest answer
 	bind    string     // that carried the last part
@@ -143,10 +143,10 @@ func (d *Dispatcher) admit(intake context.Context, a *attempt) (Reservation, err
 			a.waited = true
 			continue
 		}
-		a.turn, a.granted, a.waited = p.parts, p.since, true
+		a.turn, a.until, a.waited = p.parts, p.until, true
 		if probe, tries := p.turn.(*probe); tries {
 			probe.judge = a.judge
-			a.granted = time.Time{} // all others wait for this one
+			a.until = time.Time{} // all others wait for this one
 		}
 		return p.turn, err
 	}

@@ -21,44 +21,39 @@ const (
 // reports whether the job may be written now.
 func (a *attempt) punctual(work context.Context) bool {
 	t := a.out.turnstile
-	if !t.overdue(a.granted) {
+	if !overdue(a.until) {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(work, renewalLasts)
 	defer cancel()
-	for t.overdue(a.granted) {
+	for overdue(a.until) {
 		var ok bool
-		if a.granted, ok = t.renew(ctx, min(a.turn, len(a.todo))); !ok {
+		if a.until, ok = t.renew(ctx, min(a.turn, len(a.todo))); !ok {
 			return false
 		}
 	}
 	return true
 }
 
-// overdue reports whether tokens that were taken at since are too old to be
-// spent. The zero time is never.
-func (t *turnstile) overdue(since time.Time) bool {
-	if since.IsZero() {
-		return false
-	}
-	lasts := turnLasts
-	if t.fleet != nil {
-		lasts = t.fleet.Lasts()
-	}
-	return time.Since(since) > lasts
-}
+// overdue reports whether tokens are too old to be spent after until. The zero
+// time is never.
+func overdue(until time.Time) bool { return !until.IsZero() && time.Now().After(until) }
 
-// stamp is the time, or zero on an unlimited route.
-func (t *turnstile) stamp() time.Time {
-	if t.limiter.Burst() == 0 {
+// deadline is until when the tokens may be spent that were just taken, zero on
+// an unlimited route. Called with mu held.
+func (t *turnstile) deadline() time.Time {
+	switch {
+	case t.limiter.Burst() == 0:
 		return time.Time{}
+	case t.fleet != nil:
+		return time.Now().Add(t.fleet.Lasts())
 	}
-	return time.Now()
+	return time.Now().Add(turnLasts)
 }
 
 // renew waits for n tokens alone, before all that have not had their turn, and
-// returns when they were taken. It is not ok when ctx ended first.
-func (t *turnstile) renew(ctx context.Context, n int) (since time.Time, ok bool) {
+// returns until when they may be spent. It is not ok when ctx ended first.
+func (t *turnstile) renew(ctx context.Context, n int) (until time.Time, ok bool) {
 	w := &waiter{n: n, ready: make(chan Reservation, 1)}
 	t.mu.Lock()
 	t.late = append(t.late, w)
@@ -66,7 +61,7 @@ func (t *turnstile) renew(ctx context.Context, n int) (since time.Time, ok bool)
 	t.turn()
 	select {
 	case <-w.ready:
-		return w.since, true
+		return w.until, true
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
@@ -87,7 +82,7 @@ func (t *turnstile) serveLate() bool {
 			return false
 		}
 		t.late = slices.Delete(t.late, 0, 1)
-		w.since = t.stamp()
+		w.until = t.deadline()
 		w.ready <- nil
 	}
 	return true

@@ -198,7 +198,7 @@ func TestALateJobThatFindsNoTokensGivesUpItsClaimForAnotherTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := rate.NewLimiter(1, 1)
 		d := changeable(t, limit)
-		a := &attempt{out: d, todo: []*sms.Message{{}}, turn: 1, granted: time.Now().Add(-2 * turnLasts)}
+		a := &attempt{out: d, todo: []*sms.Message{{}}, turn: 1, until: time.Now().Add(-turnLasts)}
 		limit.AllowN(time.Now(), 1)
 		limit.SetLimit(0.1)
 		if a.punctual(t.Context()) {

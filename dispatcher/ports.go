@@ -154,7 +154,7 @@ type FleetLimiter interface {
 	// TakeUrgent is Take for a message that goes before others, for which Take
 	// leaves some tokens.
 	TakeUrgent(n int) (wait time.Duration)
-	// Lasts is how long after Take its tokens may still be spent.
+	// Lasts is how long after the last Take its tokens may still be spent.
 	Lasts() time.Duration
 	// Accepted hears that the SMSC took a message written at sent.
 	Accepted(sent time.Time)

@@ -56,7 +56,7 @@ const savings = 16
 // waiter is a job in front of the turnstile.
 type waiter struct {
 	n     int       // slots and tokens it needs; lowered by turn, before ready, when fewer may go
-	since time.Time // when it got them; zero on an unlimited route; written by turn, before ready
+	until time.Time // when its tokens are too old to be spent; zero on an unlimited route; written by turn, before ready
 	of    caller
 	queue *producerQueue   // where it waits
 	ready chan Reservation // written by turn or move, once; read by wait
@@ -85,7 +85,7 @@ type caller struct {
 type pass struct {
 	turn  Reservation // nil when the job is moved
 	parts int         // that may go
-	since time.Time   // when their tokens were taken; zero on an unlimited route
+	until time.Time   // when their tokens are too old to be spent; zero on an unlimited route
 }
 
 // wait is waitFor, of a job that is never moved.
@@ -115,7 +115,7 @@ func (t *turnstile) waitFor(ctx context.Context, lane sms.Lane, producer string,
 		if res == nil {
 			return pass{}, nil
 		}
-		p := pass{res, w.n, w.since}
+		p := pass{res, w.n, w.until}
 		t.waiters.Put(w) // it has left the queue; one that gives up stays there
 		if ctx.Err() == nil {
 			return p, nil
@@ -190,7 +190,7 @@ func (t *turnstile) grant() (unused Reservation) {
 		t.queues[lane].pop()
 		t.credits[lane] -= w.n
 		t.stalled = nil
-		w.since = t.stamp()
+		w.until = t.deadline()
 		if t.account.on {
 			t.account.probing = true
 			w.ready <- &probe{Reservation: res, turnstile: t}

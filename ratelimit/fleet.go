@@ -85,10 +85,9 @@ func (f *Fleet) Set(l Limits) {
 	f.wake()
 }
 
-// bound notes what the terms say to those who do not lock. Called with mu held.
+// bound notes what the terms say to who does not lock. Called with mu held.
 func (f *Fleet) bound() {
 	f.burst.Store(int64(f.tenant.terms.capacity))
-	f.lasts.Store(int64(f.tenant.terms.kept()))
 }
 
 // Notify registers turn, which is called without locks held when Take may succeed sooner than it
@@ -117,6 +116,7 @@ func (f *Fleet) take(n int, urgent bool) (wait time.Duration) {
 		f.holding = t.hold(now)
 	} else {
 		f.holding = holdNothing
+		f.lasts.Store(int64(t.lasts))
 	}
 	wake := wait > 0 && !wasHungry
 	f.mu.Unlock()
@@ -130,8 +130,8 @@ func (f *Fleet) take(n int, urgent bool) (wait time.Duration) {
 // It is a little less than what was configured, see terms.
 func (f *Fleet) Burst() int { return int(f.burst.Load()) }
 
-// Lasts is how long after Take its tokens may be on their way to the SMSC: spent
-// later they are on top of what others spend then.
+// Lasts is how long after the last Take its tokens may be on their way to the
+// SMSC: spent later they are on top of what others spend then.
 func (f *Fleet) Lasts() time.Duration { return time.Duration(f.lasts.Load()) }
 
 // Accepted hears that the SMSC took a message that was written at sent.

@@ -30,6 +30,7 @@ type world struct {
 	offset  time.Duration // of Redis's clock
 	trip    time.Duration
 	late    time.Duration // the longest from a token to the SMSC
+	utmost  bool          // and what else a token that was taken early may take
 	stalled time.Duration // what is taken before arrives then, or late
 	smsc    func(s *simulated, n int)
 	each    func() // step
@@ -111,8 +112,7 @@ func (s *simulated) step(w *world) {
 			break
 		}
 		s.waiting -= s.parts
-		delay := time.Duration(w.rng.Int64N(int64(w.late) + 1))
-		delay = max(delay, min(w.stalled-w.now, w.late))
+		delay := w.delay(s)
 		for range s.parts {
 			w.sent = append(w.sent, w.now+delay)
 		}
@@ -129,6 +129,15 @@ func (s *simulated) step(w *world) {
 	}
 }
 
+// delay is how long after its tokens a message reaches the SMSC.
+func (w *world) delay(s *simulated) time.Duration {
+	late := w.late
+	if w.utmost {
+		late += s.tenant.lasts - s.tenant.terms.kept()
+	}
+	return max(time.Duration(w.rng.Int64N(int64(late)+1)), min(w.stalled-w.now, late))
+}
+
 // sendUrgent sends those first, one token each.
 func (s *simulated) sendUrgent(w *world, now time.Time) {
 	if s.pressing != nil && s.pressing(w.now) {
@@ -141,7 +150,7 @@ func (s *simulated) sendUrgent(w *world, now time.Time) {
 		}
 		s.waits = append(s.waits, w.now-s.urgent[0])
 		s.urgent = s.urgent[1:]
-		w.sent = append(w.sent, w.now+time.Duration(w.rng.Int64N(int64(w.late)+1)))
+		w.sent = append(w.sent, w.now+w.delay(s))
 		s.sent++
 	}
 }
@@ -352,7 +361,7 @@ func TestNoScheduleExceedsTheLimit(t *testing.T) {
 		w := newWorld(t, client, seed, l)
 		terms := l.terms()
 		w.trip = time.Duration(rng.Int64N(int64(6 * time.Millisecond)))
-		w.late = max(0, terms.kept()-w.trip-2*step)
+		w.late, w.utmost = max(0, terms.kept()-w.trip-2*step), true
 		burstTerms := max(1, int(terms.capacity))
 		for range 1 + rng.IntN(8) {
 			w.draw(rng, burstTerms)
@@ -360,7 +369,7 @@ func TestNoScheduleExceedsTheLimit(t *testing.T) {
 		for range 20 {
 			w.run(time.Duration(rng.Int64N(int64(500 * time.Millisecond))))
 			if rng.IntN(2) == 0 { // what waits, for a claim say, goes out at once
-				w.stalled = w.now + w.late
+				w.stalled = w.now + w.late + time.Duration(rng.Int64N(int64(100*time.Millisecond)))
 			}
 			switch rng.IntN(8) {
 			case 0:

@@ -12,6 +12,8 @@ type purse struct {
 	leases []lease // in the order of their time
 
 	granted, spent, lost int64 // tokens, since the beginning
+
+	early time.Duration // how long before they would have been lost the last take took the oldest of its tokens
 }
 
 // lease is a run of neighbouring tokens on the route's timeline. The bucket is
@@ -56,6 +58,15 @@ func (l *lease) now(now time.Time) int {
 	}
 	n := math.Floor(min(l.bucket.TokensAt(at), l.capacity-late) + rounding)
 	return max(0, min(int(n), l.left))
+}
+
+// early is how long the oldest token that may be spent now could still have waited.
+func (l *lease) early(now time.Time) time.Duration {
+	if now.After(l.end) {
+		return 0 // that or little more
+	}
+	saved := max(0, l.bucket.TokensAt(now))
+	return time.Duration(max(0, l.capacity-saved) / float64(l.bucket.Limit()) * float64(time.Second))
 }
 
 // rounding is how much of a token nanoseconds may lose.
@@ -107,12 +118,14 @@ func (p *purse) take(now time.Time, n, keep int) bool {
 		return false
 	}
 	p.spent += int64(n)
+	p.early = math.MaxInt64
 	for i := range p.leases {
 		l := &p.leases[i]
 		k := min(p.free(i, now, keep), n)
 		if k == 0 {
 			continue
 		}
+		p.early = min(p.early, l.early(now))
 		at := now
 		if now.After(l.end) {
 			at = l.end
