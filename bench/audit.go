@@ -11,6 +11,9 @@ import (
 // auditSlice is how many jobs are judged together.
 const auditSlice = 20_000
 
+// toldEvery is after how many results a waiting person hears of the judging.
+const toldEvery = 1_000_000
+
 // audit reads the whole results stream and asks the simulator what it saw.
 func (s *stage) audit(ctx context.Context, res *round) error {
 	stats, err := s.smsc.Stats(ctx)
@@ -26,7 +29,11 @@ func (s *stage) audit(ctx context.Context, res *round) error {
 		}
 	}
 	j := judge.NewSlices(s.set.jobs, auditSlice, func(i int) judge.Job { return judge.Job{ID: s.set.job(i).ID, Parts: s.set.parts} })
+	read := 0
 	_, err = load.ReadStored(ctx, s.js, 1, func(data []byte, stored time.Time) error {
+		if read++; read%toldEvery == 0 {
+			progress("  %s results judged", thousands(read))
+		}
 		if s.set.times {
 			res.times.result(data, stored)
 		}
