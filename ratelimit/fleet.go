@@ -130,8 +130,8 @@ func (f *Fleet) take(n int, urgent bool) (wait time.Duration) {
 // It is a little less than what was configured, see terms.
 func (f *Fleet) Burst() int { return int(f.burst.Load()) }
 
-// Lasts is how long after the last Take its tokens may be on their way to the
-// SMSC: spent later they are on top of what others spend then.
+// Lasts is how long after the last Take its tokens may be written: spent later
+// they are on top of what others spend then.
 func (f *Fleet) Lasts() time.Duration { return time.Duration(f.lasts.Load()) }
 
 // Accepted hears that the SMSC took a message that was written at sent.

@@ -133,7 +133,7 @@ func (s *simulated) step(w *world) {
 func (w *world) delay(s *simulated) time.Duration {
 	late := w.late
 	if w.utmost {
-		late += s.tenant.lasts - s.tenant.terms.kept()
+		late += s.tenant.purse.early
 	}
 	return max(time.Duration(w.rng.Int64N(int64(late)+1)), min(w.stalled-w.now, late))
 }

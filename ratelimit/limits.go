@@ -82,6 +82,10 @@ func (t terms) kept() time.Duration {
 	return time.Duration(t.spare / t.rate * float64(time.Second))
 }
 
+// written is how much of x a message may take until it is written; what is left
+// is for its way to the SMSC.
+func (t terms) written() time.Duration { return t.kept() * 3 / 4 }
+
 // grace is how long the oldest token that is granted is still good for, beside
 // the round trip.
 func (t terms) grace() time.Duration {

@@ -24,7 +24,7 @@ type tenant struct {
 	least   int           // what it was after
 	taken   int           // tokens since the last call
 	urgent  int           // of these, for urgent messages
-	lasts   time.Duration // from the last take until its tokens must be at the SMSC
+	lasts   time.Duration // from the last take until its tokens must be written
 	lost    int64
 	usual   float64       // tokens between two calls, of late at most
 	pressed float64       // of these, for urgent messages
@@ -129,13 +129,13 @@ func (t *tenant) take(now time.Time, n int, urgent bool) time.Duration {
 	} else if t.pressed >= 0.5 || t.urgent > 0 {
 		keep = 1 + int(math.Ceil(t.pressed))
 	}
-	if t.lasts = t.terms.kept(); !t.limited {
+	if t.lasts = t.terms.written(); !t.limited {
 		t.taken += n
 		return 0
 	}
 	if t.purse.take(now, n, keep) {
 		t.taken += n
-		t.lasts = t.terms.kept() + t.purse.early
+		t.lasts += t.purse.early
 		return 0
 	}
 	if urgent {
