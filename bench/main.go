@@ -66,11 +66,16 @@ func run(ctx context.Context, args []string) int {
 	if err == nil && o.write != "" {
 		err = rep.publish(o.write)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 2
-	case rep.Lost+rep.Duplicates > 0:
+	}
+	over := rep.overspent()
+	for _, line := range over {
+		fmt.Fprintln(os.Stderr, "bench:", line)
+	}
+	switch {
+	case rep.Lost+rep.Duplicates > 0, len(over) > 0:
 		return 1
 	case len(rep.Failures) > 0:
 		return 2

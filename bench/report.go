@@ -30,6 +30,8 @@ type round struct {
 	TotalPerJob   float64  `json:"total_cpu_us_per_job"`   // all of them
 	OwnPerJob     float64  `json:"bench_cpu_us_per_job"`   // of the benchmark itself, which publishes in an open loop
 	Commands      float64  `json:"redis_commands_per_job"` // the harness's own few included
+	Objects       float64  `json:"allocs_per_job"`         // of workers; 0 of others
+	Octets        float64  `json:"alloc_bytes_per_job"`    // likewise
 	PeakRSS       float64  `json:"rss_mib"`                // of the contender, all its processes
 	RedisRSS      float64  `json:"redis_rss_mib"`          // at the end
 	Submit        *latency `json:"submit,omitempty"`       // publish → submit_sm read

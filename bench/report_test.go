@@ -191,3 +191,17 @@ func wellFormed(t *testing.T, name string, svg []byte) {
 		}
 	}
 }
+
+func TestARoundThatAllocatesMoreThanItsBudgetIsNamed(t *testing.T) {
+	t.Parallel()
+	within := budgets[stormName]
+	r := &report{Rounds: []round{{Number: 1}}, Phases: []measured{{Name: stormName, Rounds: []round{
+		{Number: 1, Objects: within.objects, Octets: within.octets},
+		{Number: 2, Objects: within.objects + 1, Octets: within.octets},
+		{Number: 3, Objects: within.objects, Octets: within.octets + 1},
+	}}}}
+	got := r.overspent()
+	if len(got) != 2 || !strings.HasPrefix(got[0], "storm, round 2:") || !strings.HasPrefix(got[1], "storm, round 3:") {
+		t.Errorf("overspent: %q", got)
+	}
+}

@@ -17,6 +17,7 @@ type sample struct {
 	who, apart, nats, redis, smsc rig.Usage
 	own                           time.Duration // CPU of this process
 	cmds                          int64         // executed by Redis
+	heap                          heap
 }
 
 func (s *stage) sample(ctx context.Context) (sample, error) {
@@ -45,7 +46,10 @@ func (s *stage) sample(ctx context.Context) (sample, error) {
 	if out.own, err = rig.OwnCPU(); err != nil {
 		return out, err
 	}
-	out.cmds, err = s.redis.CommandsProcessed(ctx)
+	if out.cmds, err = s.redis.CommandsProcessed(ctx); err != nil {
+		return out, err
+	}
+	out.heap, err = s.heap(ctx)
 	return out, err
 }
 
@@ -60,6 +64,8 @@ func (r *round) cost(from, to sample, n int) {
 	r.OwnPerJob = micros(to.own-from.own) / float64(n)
 	r.TotalPerJob = r.CPUPerJob + r.ApartPerJob + r.NATSPerJob + r.RedisPerJob + r.SMSCPerJob
 	r.Commands = float64(to.cmds-from.cmds) / float64(n)
+	r.Objects = (to.heap.objects - from.heap.objects) / float64(n)
+	r.Octets = (to.heap.octets - from.heap.octets) / float64(n)
 	r.PeakRSS = mib(to.who.PeakRSS)
 	r.RedisRSS = mib(to.redis.RSS)
 }

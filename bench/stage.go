@@ -83,6 +83,7 @@ type stage struct {
 	js      jetstream.JetStream
 	results jetstream.Stream
 	configs []string    // one for each worker
+	admins  []string    // host:port, likewise
 	who     []*rig.Proc // the contender
 	apart   []*rig.Proc // what only joins it to NATS
 	times   string      // file with the simulator's times
@@ -169,9 +170,10 @@ func (s *stage) configure() error {
 		if err != nil {
 			return err
 		}
+		s.admins = append(s.admins, "127.0.0.1:"+strconv.Itoa(admin))
 		w := load.Worker{
 			ID: "bench-" + strconv.Itoa(n+1), NATS: s.nats.URL("nats"), Redis: s.redis.URL("redis") + "/0",
-			Admin: "127.0.0.1:" + strconv.Itoa(admin), MaxBytes: s.set.reserve(),
+			Admin: s.admins[n], MaxBytes: s.set.reserve(),
 		}
 		for i := range s.set.routes {
 			w.Routes = append(w.Routes, load.Account{

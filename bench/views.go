@@ -16,13 +16,14 @@ func viewOf(name string) view {
 	rate := spread("jobs/s", whole, rateOf)
 	relative := []column{compared("rate", rateOf), compared("CPU", cpuOf)}
 	peak := []column{memory()}
+	allocated := []column{middle("allocations", tenth, func(x *round) float64 { return x.Objects }), middle("octets", whole, func(x *round) float64 { return x.Octets })}
 	sweep := slices.Concat([]column{rate}, cost("job"), relative, peak, faults())
 	even := slices.Concat([]column{rate}, cost("job"), relative, submitted()[:2], peak, faults())
 	latencies := slices.Concat(submitted(), stored())
 	switch name {
 	case drainName:
 		bridge := middle("bridge µs", tenth, func(x *round) float64 { return x.ApartPerJob })
-		return view{"Drain of a backlog", aboutDrain, slices.Concat([]column{rate}, cost("job"), []column{bridge, commands()}, relative, peak, faults())}
+		return view{"Drain of a backlog", aboutDrain, slices.Concat([]column{rate}, cost("job"), []column{bridge, commands()}, allocated, relative, peak, faults())}
 	case openName:
 		return view{"Open loop", aboutOpen, slices.Concat(
 			[]column{middle("offered jobs/s", whole, func(x *round) float64 { return x.Offered }), rate}, latencies, []column{
@@ -37,7 +38,7 @@ func viewOf(name string) view {
 		return view{"Long run", aboutLong, slices.Concat([]column{rate}, cost("job"), latencies, peak, faults())}
 	case stormName:
 		return view{"Storm of receipts", aboutStorm, slices.Concat(
-			[]column{spread("receipts/s", whole, rateOf)}, cost("receipt"), []column{commands()}, relative, peak, faults())}
+			[]column{spread("receipts/s", whole, rateOf)}, cost("receipt"), []column{commands()}, allocated, relative, peak, faults())}
 	case routesName:
 		return view{"Routes", aboutRoutes, even}
 	case bindsName:
