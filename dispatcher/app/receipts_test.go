@@ -55,6 +55,7 @@ func TestReceiptsInAnotherNotationFindTheirJobs(t *testing.T) {
 			for i := range 20 {
 				r.AwaitKinds(fmt.Sprintf("n-%d", i), sms.KindSubmitted, sms.KindReceipt)
 			}
+			apptest.Until(t, "all are counted", func() bool { return r.Route().Receipts.Matched == 20 })
 			if s := r.Route().Receipts; s.MatchRate == nil || *s.MatchRate != 1 || s.Hint != "" {
 				t.Errorf("receipts: %+v", s)
 			}
