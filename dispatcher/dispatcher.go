@@ -92,6 +92,7 @@ type Dispatcher struct {
 	detours   atomic.Pointer[detours] // written by watch; nil without a fallback
 	jobs      sync.WaitGroup
 	stats     stats
+	faults    faults
 }
 
 // New returns a dispatcher that does nothing until Run.

@@ -233,6 +233,7 @@ func (d *Dispatcher) send(work context.Context, hands *hands, a *attempt, turn R
 			continue
 		}
 		a.carried(reply)
+		a.out.stats.latency.Add(reply.Latency)
 		if len(a.parts)+1 == a.total {
 			a.outcome = a.result(sms.KindSubmitted, nil)
 		}
@@ -314,6 +315,7 @@ func (d *Dispatcher) finish(work context.Context, a *attempt) {
 	}
 	failpoint.Hit("after-publish")
 	d.stats.settled(a)
+	d.failed(a)
 	a.del.Ack()
 	failpoint.Hit("after-ack")
 }

@@ -250,6 +250,7 @@ func (d *Dispatcher) retry(work context.Context, a *attempt, at time.Time) {
 	}
 	failpoint.Hit("after-release")
 	d.stats.retries.Add(1)
+	d.refused(a, at)
 	attempt := a.ref.Attempt
 	if a.refusal.Code != sms.CodeThrottled {
 		attempt++
@@ -290,6 +291,7 @@ func (d *Dispatcher) refuse(work context.Context, a *attempt, cause error) {
 	if a.ref.JobID == "" {
 		d.log.Warn("job without an id refused, see its dead letter", "producer", a.ref.Producer, "code", e.Code)
 		d.stats.settled(a)
+		d.failed(a)
 		a.del.Ack()
 		return
 	}

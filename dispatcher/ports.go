@@ -175,7 +175,9 @@ const (
 	LimitNone      Limit = "no_jobs"
 	LimitRate      Limit = "rate"
 	LimitThrottled Limit = "throttled" // the SMSC asked to slow down
-	LimitRedis     Limit = "redis"     // no tokens for want of Redis
+	LimitRedis     Limit = "redis"     // away, or most jobs in hand wait for it; also no tokens for want of it
+	LimitNATS      Limit = "nats"      // away or refuses results, or most jobs in hand wait for it
+	LimitCPU       Limit = "cpu"       // the process has used nearly all it may, or the machine has none left
 	LimitWindow    Limit = "window"
 	LimitNoBind    Limit = "no_bind"
 	LimitStandby   Limit = "standby" // other workers have all binds that the account may have
@@ -185,5 +187,5 @@ const (
 
 // Limits lists every Limit, in the order above.
 func Limits() []Limit {
-	return []Limit{LimitNone, LimitRate, LimitThrottled, LimitRedis, LimitWindow, LimitNoBind, LimitStandby, LimitAccount, LimitPaused}
+	return []Limit{LimitNone, LimitRate, LimitThrottled, LimitRedis, LimitNATS, LimitCPU, LimitWindow, LimitNoBind, LimitStandby, LimitAccount, LimitPaused}
 }

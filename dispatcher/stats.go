@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shortwire-sms/shortwire/dispatcher/latency"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -14,8 +15,9 @@ type stats struct {
 	retries     atomic.Int64
 	deadLetters atomic.Int64
 	diverted    atomic.Int64
-	kinds       [4]atomic.Int64 // by position in terminalKinds
-	codes       [8]atomic.Int64 // by position in sms.Codes
+	latency     latency.Histogram // from submit_sm to its response
+	kinds       [4]atomic.Int64   // by position in terminalKinds
+	codes       [8]atomic.Int64   // by position in sms.Codes
 }
 
 var (

@@ -41,6 +41,8 @@ type turnstile struct {
 	resume  time.Time            // none for it before this; guarded by mu
 	timer   *time.Timer          // turns again; guarded by mu
 	meter   limitMeter           // guarded by mu
+	seen    Limit                // what it is but for strain; guarded by mu
+	strain  Strain               // guarded by mu
 	crowded bool                 // slots or binds were short since demand was asked; guarded by mu
 	account accountPause         // guarded by mu
 }
@@ -64,7 +66,7 @@ type waiter struct {
 }
 
 func newTurnstile(binds Binds, limiter Limiter, weights map[sms.Lane]int) *turnstile {
-	t := &turnstile{binds: binds, limiter: limiter, most: math.MaxInt}
+	t := &turnstile{binds: binds, limiter: limiter, most: math.MaxInt, seen: LimitNone}
 	t.fleet, _ = limiter.(FleetLimiter)
 	t.weights = laneWeights(weights)
 	t.credits = t.weights
@@ -243,7 +245,7 @@ func (t *turnstile) demand() (n int, room bool) {
 		n += w.n
 	}
 	room = !t.crowded
-	t.crowded = t.meter.now == LimitWindow || t.meter.now == LimitNoBind
+	t.crowded = t.seen == LimitWindow || t.seen == LimitNoBind
 	return n, room
 }
 
@@ -256,8 +258,9 @@ func (t *turnstile) limit(l Limit) {
 	case t.account.on:
 		l = LimitAccount
 	}
+	t.seen = l
 	t.crowded = t.crowded || l == LimitWindow || l == LimitNoBind
-	t.meter.set(l)
+	t.meter.set(t.strain.over(l))
 }
 
 // next chooses a lane by weight: the most urgent waiting lane that has credit

@@ -29,6 +29,7 @@ func (d *Desk) newMessageID(ref sms.JobRef, a sms.Accepted, part sms.Part) messa
 	}
 	route.counters.matching.submitted(a.RawMessageID, a.At, route.ParkingTTL)
 	if id.key != "" {
+		route.counters.delays.accepted(&id.owner, a.At)
 		id.write, id.parked = d.store.command(), d.store.list()
 		id.write.key, id.write.value = d.keys.appendID(id.write.key, carrier, id.key), id.owner.append(id.write.value)
 		id.parked.key = d.keys.appendParking(id.parked.key, carrier, id.key)

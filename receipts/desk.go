@@ -229,6 +229,9 @@ func (d *Desk) publishMatched(ctx context.Context, owner *correlation, res *sms.
 	}
 	failpoint.Hit("receipt-published")
 	counters.matched.Add(1)
+	if res.Final {
+		counters.delays.received(owner, res.Time)
+	}
 	return nil
 }
 

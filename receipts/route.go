@@ -16,6 +16,7 @@ type routeCounters struct {
 
 	seen     atomic.Uint32 // notation, of the rule auto
 	matching matching
+	delays   delays
 }
 
 func newRoute(r Route, counters *routeCounters) *route {

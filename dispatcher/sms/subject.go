@@ -100,6 +100,9 @@ func (s Subjects) Inbound(route string) string { return s.join("inbound", route)
 // InboundFilter matches the inbound messages of a route.
 func (s Subjects) InboundFilter(route string) string { return s.join("inbound", anyIfEmpty(route)) }
 
+// StatusAsk is where workers are asked how they are: sms.status.ask.
+func (s Subjects) StatusAsk() string { return s.join("status", "ask") }
+
 // Dead is where the jobs of a route that could not be handled are kept.
 func (s Subjects) Dead(route string) string { return s.join("dead", route) }
 

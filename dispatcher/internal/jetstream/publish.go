@@ -33,7 +33,8 @@ type publisher struct {
 	timeout time.Duration
 	inbox   string // with its trailing dot
 	outbox  outbox[outgoing]
-	trouble atomic.Bool // a publish is being repeated
+	trouble atomic.Bool            // a publish is being repeated
+	fault   atomic.Pointer[string] // why; written before trouble is set
 
 	mu       sync.Mutex
 	calls    []*call       // by slot; guarded by mu
@@ -102,6 +103,7 @@ func (p *publisher) durable(ctx context.Context, msg *nats.Msg) error {
 		if ctx.Err() != nil || !passing(err) {
 			return fmt.Errorf("publish to %s: %w", msg.Subject, err)
 		}
+		p.fault.Store(new(err.Error()))
 		if !p.trouble.Swap(true) {
 			p.log.Warn("publish is repeated until it succeeds", "subject", msg.Subject, "err", err)
 		}
