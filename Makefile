@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 SEED     ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench crash chaos fleet interop fuzz lint build
+.PHONY: help demo test check bench crash chaos fleet interop page fuzz lint build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,7 @@ lint: ## format, vet, staticcheck
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not gofmt'ed: $$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags interop ./binds/interop/...
+	$(GO) vet -tags page ./dispatcher/app
 	$(GO) tool staticcheck ./...
 
 bench: ## end-to-end benchmark beside the floor program (needs redis-server); ARGS=--quick, "--all --peers --write bench/RESULTS.md", --help
@@ -48,6 +49,10 @@ fleet: ## four workers on a NATS cluster and Redis with Sentinel or as a cluster
 interop: ## against a third-party SMSC, npm's smpp package (needs Node.js)
 	cd binds/interop/node && npm ci --no-audit --no-fund
 	$(GO) test -tags interop -count=1 -v ./binds/interop/...
+
+page: ## the status page in headless Chromium (needs Node.js and chromium); SCREENSHOTS=dir keeps its pictures
+	cd dispatcher/app/testdata/page && npm ci --no-audit --no-fund
+	$(GO) test -tags page -count=1 -v -run InABrowser ./dispatcher/app
 
 # Before Go 1.27 a fuzzer may end with "context deadline exceeded" and no failing
 # input when its time is up (golang/go#75804): such a run is repeated once.

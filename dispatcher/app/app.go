@@ -57,6 +57,11 @@ type parts struct {
 	inHand dispatcher.InHand
 	taking dispatcher.Routes // jobs
 	pauses *pauseBoard
+
+	outlook  outlook
+	backlogs backlogBoard
+	fleet    fleetBoard
+
 	routes routes
 }
 
@@ -88,11 +93,14 @@ func New(cfg *Config, deps Deps) (*App, error) {
 	if a.metrics, err = admin.NewMetrics(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(observe(a.metrics, a.Status), observeChanges(a.metrics, a.Status)); err != nil {
+	if err := errors.Join(observe(a.metrics, a.Status), observeChanges(a.metrics, a.Status), observeSpreads(a.metrics, a.Status)); err != nil {
 		return nil, err
 	}
 	a.admin = admin.New(admin.Config{Listen: cfg.Admin.Listen}, admin.Deps{
-		Status:   func() any { return a.Status() },
+		Status:   func(ctx context.Context) any { return a.fullStatus(ctx) },
+		Fleet:    func(ctx context.Context) any { return a.Fleet(ctx) },
+		Pause:    a.pause,
+		Resume:   a.resume,
 		Ready:    a.ready,
 		Gatherer: a.metrics.Gatherer(),
 		Trace:    a.trace,
@@ -219,6 +227,8 @@ func (a *App) work(ctx, alive context.Context, p *parts) error {
 	s := &shift{intake: intake, bound: bound, alive: alive, leased: leased, timeout: a.cfg.Worker.DrainTimeout, fail: stopIntake}
 	s.supervise(&s.rest, "receipts", func() error { return p.desk.Run(leased) })
 	s.supervise(&s.rest, "pauses", func() error { return p.pauses.run(leased, p.routes.all) })
+	s.supervise(&s.rest, "lookout", func() error { return a.lookout(leased, p) })
+	s.supervise(&s.rest, "status", func() error { return p.nats.AnswerStatus(leased, a.shortStatus) })
 	for _, r := range p.routes.all() {
 		r.dispatcher.Announce() // before the first takes jobs
 	}

@@ -47,6 +47,9 @@ type route struct {
 	dispatcher *dispatcher.Dispatcher
 	slots      *slotPort // nil without max_binds
 	used       rateMeter
+	submits    lately                  // of look
+	receipts   lately                  // of look
+	spreads    atomic.Pointer[spreads] // of the last look; nil before
 	tracer     smpp.Tracer
 
 	life        life            // of start

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"runtime/metrics"
 	"strings"
@@ -29,22 +30,33 @@ func (a *App) Status() Status {
 	if p == nil {
 		return s
 	}
-	s.NATS = health(p.nats.Connected(), "disconnected")
-	s.Redis = health(p.desk.Healthy(), "does not answer")
+	s.NATS = Health{Error: p.nats.Trouble(), Waiting: p.nats.Publishing()}
+	s.NATS.OK = s.NATS.Error == ""
+	s.Redis = Health{OK: p.desk.Healthy(), Waiting: p.desk.Waiting()}
+	if !s.Redis.OK {
+		s.Redis.Error = "does not answer"
+	}
+	s.CPU, _ = p.outlook.read()
 	if at := p.desk.LedgerLost(); !at.IsZero() {
 		s.LedgerLost = &at
 	}
 	for _, r := range p.routes.all() {
 		s.Routes = append(s.Routes, r.status(p))
 	}
+	for i := range s.Routes {
+		r := &s.Routes[i]
+		r.LimitWhy, r.LimitAdvice = explain(&s, r)
+	}
+	s.Errors, s.CodeMeanings = recentErrors(p.routes.all()), codeMeanings
 	return s
 }
 
-func health(ok bool, why string) Health {
-	if ok {
-		return Health{OK: true}
+// fullStatus is Status with what waits at the server.
+func (a *App) fullStatus(ctx context.Context) Status {
+	if p := a.up.Load(); p != nil {
+		p.backlogs.look(ctx, p.nats, p.routes.all())
 	}
-	return Health{Error: why}
+	return a.Status()
 }
 
 func (r *route) status(p *parts) RouteStatus {
@@ -79,8 +91,16 @@ func (r *route) status(p *parts) RouteStatus {
 	for limit, held := range d.Limited {
 		s.LimitedFor[string(limit)] = held.Seconds()
 	}
+	backlog := p.backlogs.of(cfg.Name)
 	for lane, n := range d.Waiting {
-		s.Lanes[lane] = LaneStatus{InFlight: d.InHand[lane], Waiting: n, Producers: d.Producers[lane]}
+		l := LaneStatus{InFlight: d.InHand[lane], Waiting: n, Producers: d.Producers[lane]}
+		if b, known := backlog[lane]; known {
+			l.Backlog, l.Held = &b.Pending, &b.Held
+		}
+		s.Lanes[lane] = l
+	}
+	if sp := r.spreads.Load(); sp != nil {
+		s.SubmitLatency, s.ReceiptDelay = sp.submit, sp.receipt
 	}
 	s.BindsWanted, s.Slots = r.pool.Wanted(), r.slotStatus()
 	var submits uint64

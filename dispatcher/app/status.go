@@ -28,41 +28,50 @@ type Status struct {
 	Notices  []string      `json:"notices"`   // Config.Notices
 	Routes   []RouteStatus `json:"routes"`    // in the order of the configuration
 	MemoryMB float64       `json:"memory_mb"` // obtained from the system, MiB; 0 when not measured
+	CPU      *CPUStatus    `json:"cpu,omitempty"`
+	Errors   []RecentError `json:"errors,omitempty"` // of all routes, the latest first, 50 at most
+	// CodeMeanings is what the codes of outcomes say.
+	CodeMeanings map[sms.Code]string `json:"code_meanings,omitempty"`
 }
 
 // Health is whether something the worker depends on can be used.
 type Health struct {
-	OK    bool   `json:"ok"`
-	Error string `json:"error,omitempty"` // why not
+	OK      bool   `json:"ok"`
+	Error   string `json:"error,omitempty"` // why not
+	Waiting int    `json:"waiting"`         // publishes, or commands, that have no answer yet
 }
 
 // RouteStatus is the state of one route in this worker. Counters count from
 // the start of the worker.
 type RouteStatus struct {
-	Name        string                  `json:"name"`
-	Limit       dispatcher.Limit        `json:"limit"`               // what keeps the route from sending faster now
-	LimitedFor  map[string]float64      `json:"limited_for_s"`       // seconds that each limit held so far, by limit
-	RateAllowed float64                 `json:"rate_allowed"`        // submit_sm per second; 0 = unlimited
-	Rate        RateStatus              `json:"rate"`                // what holds now over the fleet
-	RateUsed    float64                 `json:"rate_used"`           // submit_sm per second lately
-	Lanes       map[sms.Lane]LaneStatus `json:"lanes"`               //
-	BindsWanted int                     `json:"binds_wanted"`        // tried now: fewer than configured while the SMSC allows fewer, or other workers have them
-	Slots       *SlotStatus             `json:"slots,omitempty"`     // under max_binds
-	Binds       []BindStatus            `json:"binds"`               // sessions: two for each bind of a pair
-	Received    int64                   `json:"received"`            // deliveries taken, repeats included
-	Overtaken   int64                   `json:"overtaken"`           // of these, jobs that went before another producer's
-	Outcomes    map[sms.Kind]int64      `json:"outcomes"`            // results published, by kind
-	Codes       map[sms.Code]int64      `json:"codes,omitempty"`     // of failed, expired and uncertain outcomes
-	Retries     int64                   `json:"retries"`             // attempts scheduled
-	DeadLetters int64                   `json:"dead_letters"`        // jobs buried
-	Diverted    int64                   `json:"diverted"`            // jobs submitted by another route
-	Receipts    ReceiptStatus           `json:"receipts"`            //
-	Inbound     InboundStatus           `json:"inbound"`             //
-	Traced      bool                    `json:"traced"`              // somebody watches its PDUs
-	Paused      *PauseStatus            `json:"paused,omitempty"`    // while the SMSC refuses the account
-	Pauses      []OperatorPause         `json:"pauses,omitempty"`    // of operators
-	Draining    bool                    `json:"draining,omitempty"`  // removed from the configuration: it ends
-	Diversion   *DiversionStatus        `json:"diversion,omitempty"` // while jobs go by another route
+	Name          string                  `json:"name"`
+	Limit         dispatcher.Limit        `json:"limit"`                  // what keeps the route from sending faster now
+	LimitWhy      string                  `json:"limit_why"`              // the numbers behind it
+	LimitAdvice   string                  `json:"limit_advice,omitempty"` // what to do about it
+	LimitedFor    map[string]float64      `json:"limited_for_s"`          // seconds that each limit held so far, by limit
+	RateAllowed   float64                 `json:"rate_allowed"`           // submit_sm per second; 0 = unlimited
+	Rate          RateStatus              `json:"rate"`                   // what holds now over the fleet
+	RateUsed      float64                 `json:"rate_used"`              // submit_sm per second lately
+	Lanes         map[sms.Lane]LaneStatus `json:"lanes"`                  //
+	BindsWanted   int                     `json:"binds_wanted"`           // tried now: fewer than configured while the SMSC allows fewer, or other workers have them
+	Slots         *SlotStatus             `json:"slots,omitempty"`        // under max_binds
+	Binds         []BindStatus            `json:"binds"`                  // sessions: two for each bind of a pair
+	Received      int64                   `json:"received"`               // deliveries taken, repeats included
+	Overtaken     int64                   `json:"overtaken"`              // of these, jobs that went before another producer's
+	Outcomes      map[sms.Kind]int64      `json:"outcomes"`               // results published, by kind
+	Codes         map[sms.Code]int64      `json:"codes,omitempty"`        // of failed, expired and uncertain outcomes
+	Retries       int64                   `json:"retries"`                // attempts scheduled
+	DeadLetters   int64                   `json:"dead_letters"`           // jobs buried
+	Diverted      int64                   `json:"diverted"`               // jobs submitted by another route
+	Receipts      ReceiptStatus           `json:"receipts"`               //
+	SubmitLatency SpreadStatus            `json:"submit_latency"`         // from submit_sm to the response that accepted it
+	ReceiptDelay  SpreadStatus            `json:"receipt_delay"`          // from that to the final receipt, of a sample that this worker submitted and got the receipts of
+	Inbound       InboundStatus           `json:"inbound"`                //
+	Traced        bool                    `json:"traced"`                 // somebody watches its PDUs
+	Paused        *PauseStatus            `json:"paused,omitempty"`       // while the SMSC refuses the account
+	Pauses        []OperatorPause         `json:"pauses,omitempty"`       // of operators
+	Draining      bool                    `json:"draining,omitempty"`     // removed from the configuration: it ends
+	Diversion     *DiversionStatus        `json:"diversion,omitempty"`    // while jobs go by another route
 }
 
 // DiversionStatus is by which route jobs go that their own cannot send.
@@ -82,9 +91,11 @@ type PauseStatus struct {
 
 // LaneStatus is the state of one lane.
 type LaneStatus struct {
-	InFlight  int `json:"in_flight"` // jobs in hand
-	Waiting   int `json:"waiting"`   // of these, before their first part
-	Producers int `json:"producers"` // whose waiting jobs these are
+	InFlight  int  `json:"in_flight"`         // jobs in hand
+	Waiting   int  `json:"waiting"`           // of these, before their first part
+	Producers int  `json:"producers"`         // whose waiting jobs these are
+	Backlog   *int `json:"backlog,omitempty"` // jobs at the server that no worker has; only in answer to GET /status
+	Held      *int `json:"held,omitempty"`    // jobs that workers have, of the whole fleet; likewise
 }
 
 // BindStatus is the state of one bind, or of one session of a pair.
@@ -116,12 +127,23 @@ type ReceiptStatus struct {
 }
 
 // maxStatusOctets bounds what is read of an answer.
-const maxStatusOctets = 16 << 20
+const maxStatusOctets = 64 << 20
 
 // FetchStatus asks the worker at the admin URL, http://host:port. The error
 // is a *DependencyError when nothing answers there.
 func FetchStatus(ctx context.Context, admin string) (*Status, error) {
-	at, err := url.JoinPath(admin, "status")
+	return fetch(ctx, admin, "status", func(s *Status) bool { return s.Worker != "" })
+}
+
+// FetchFleet asks the worker at the admin URL how all workers are. The error
+// is a *DependencyError when nothing answers there.
+func FetchFleet(ctx context.Context, admin string) (*FleetStatus, error) {
+	return fetch(ctx, admin, "fleet", func(f *FleetStatus) bool { return f.Asked != "" })
+}
+
+// fetch reads JSON from an admin server.
+func fetch[T any](ctx context.Context, admin, path string, valid func(*T) bool) (*T, error) {
+	at, err := url.JoinPath(admin, path)
 	if err != nil {
 		return nil, fmt.Errorf("admin URL: %w", err)
 	}
@@ -137,12 +159,12 @@ func FetchStatus(ctx context.Context, admin string) (*Status, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatusOctets))
 	if err != nil {
-		return nil, fmt.Errorf("read status: %w", err)
+		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	var s Status
-	if resp.StatusCode != http.StatusOK || json.Unmarshal(body, &s) != nil || s.Worker == "" {
+	v := new(T)
+	if resp.StatusCode != http.StatusOK || json.Unmarshal(body, v) != nil || !valid(v) {
 		return nil, &DependencyError{What: "worker", Err: fmt.Errorf("what answers at %s is no shortwire worker (%s)", admin, resp.Status),
 			Hint: "name the worker's admin.listen with --admin URL"}
 	}
-	return &s, nil
+	return v, nil
 }

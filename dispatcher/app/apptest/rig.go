@@ -68,10 +68,16 @@ func Start(t *testing.T, smscAddr, routeKeys string) *Rig {
 // RestartNATS ends the server and starts it again on the same port and files.
 func (r *Rig) RestartNATS() {
 	r.t.Helper()
+	r.StopNATS()()
+}
+
+// StopNATS ends the server; start begins it again on the same port and files.
+func (r *Rig) StopNATS() (start func()) {
+	r.t.Helper()
 	port := r.NATS.Addr().(*net.TCPAddr).Port
 	r.NATS.Shutdown()
 	r.NATS.WaitForShutdown()
-	r.startNATS(port)
+	return func() { r.startNATS(port) }
 }
 
 func (r *Rig) startNATS(port int) {

@@ -1,9 +1,12 @@
 // Package admin serves a worker's health, status and metrics over HTTP:
 //
+//	GET /         the status page
 //	GET /healthz  200 while the process runs
 //	GET /readyz   200 when it can take jobs, else 503 and the reason
 //	GET /status   the worker's state as JSON
+//	GET /fleet    the state of all workers as JSON
 //	GET /metrics  Prometheus text or OpenMetrics
+//	POST /pause, /resume   a route or lane, in all workers
 //	POST /trace/{route}    a route's PDUs, one line of JSON each, while the request lasts
 //	DELETE /trace/{route}  ends that
 //
@@ -12,7 +15,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,10 +41,18 @@ type Config struct {
 // Deps are what the server shows. Each may be nil: Status is then an empty
 // object, Ready always nil and Gatherer empty.
 type Deps struct {
-	Status   func() any          // what /status encodes; called concurrently
-	Ready    func() error        // why no jobs can be taken now, nil when they can; called concurrently
-	Gatherer prometheus.Gatherer // what /metrics shows
-	Logger   *slog.Logger        // default: nothing is logged
+	Status   func(context.Context) any // what /status encodes; called concurrently
+	Ready    func() error              // why no jobs can be taken now, nil when they can; called concurrently
+	Gatherer prometheus.Gatherer       // what /metrics shows
+	Logger   *slog.Logger              // default: nothing is logged
+
+	// Fleet is what /fleet encodes; called concurrently. Nil: there is no fleet.
+	Fleet func(context.Context) any
+
+	// Pause and Resume do what is asked and return what /pause and /resume
+	// answer. Their errors are ErrNoRoute, ErrBadRequest or of what they need.
+	// Nil: nothing can be paused.
+	Pause, Resume func(context.Context, PauseRequest) (any, error)
 
 	// Trace begins a trace and EndTrace ends the one of a route, if there is
 	// one. Nil: there is no tracing.
@@ -61,7 +71,7 @@ type Server struct {
 // New returns a server that listens when Run is called.
 func New(cfg Config, deps Deps) *Server {
 	if deps.Status == nil {
-		deps.Status = func() any { return struct{}{} }
+		deps.Status = func(context.Context) any { return struct{}{} }
 	}
 	if deps.Ready == nil {
 		deps.Ready = func() error { return nil }
@@ -132,22 +142,39 @@ func cause(err error) error {
 	return err
 }
 
+// handler keeps what only reads apart from what changes something.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
+	s.reads(mux)
+	s.writes(mux)
+	return mux
+}
+
+func (s *Server) reads(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.HandleFunc("GET /status", s.status)
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { s.json(w, s.deps.Status(r.Context())) })
+	if s.deps.Fleet != nil {
+		mux.HandleFunc("GET /fleet", func(w http.ResponseWriter, r *http.Request) { s.json(w, s.deps.Fleet(r.Context())) })
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelWarn),
 		ErrorHandling: promhttp.ContinueOnError,
 	}))
-	if s.deps.Trace != nil {
-		// A page in the operator's browser must not switch it on.
-		own := http.NewCrossOriginProtection()
-		mux.Handle("POST /trace/{route}", own.Handler(http.HandlerFunc(s.trace)))
-		mux.Handle("DELETE /trace/{route}", own.Handler(http.HandlerFunc(s.endTrace)))
+}
+
+func (s *Server) writes(mux *http.ServeMux) {
+	own := http.NewCrossOriginProtection() // another site's page in the operator's browser must not do any of it
+	handle := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, own.Handler(h)) }
+	if s.deps.Pause != nil {
+		handle("POST /pause", s.pauses(s.deps.Pause))
+		handle("POST /resume", s.pauses(s.deps.Resume))
 	}
-	return mux
+	if s.deps.Trace != nil {
+		handle("POST /trace/{route}", s.trace)
+		handle("DELETE /trace/{route}", s.endTrace)
+	}
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
@@ -156,17 +183,6 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	text(w, http.StatusOK, "ready")
-}
-
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	body, err := json.MarshalIndent(s.deps.Status(), "", "  ")
-	if err != nil {
-		text(w, http.StatusInternalServerError, "status cannot be encoded")
-		s.deps.Logger.Error("status not encoded", "err", err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(body, '\n')) // a reader that left needs no answer
 }
 
 func text(w http.ResponseWriter, code int, line string) {

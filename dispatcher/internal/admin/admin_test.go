@@ -54,7 +54,7 @@ func TestHealthReadinessAndStatusAreServed(t *testing.T) {
 	t.Parallel()
 	ready := make(chan error, 1)
 	url := serve(t, admin.Deps{
-		Status: func() any { return map[string]int{"in_flight": 3} },
+		Status: func(context.Context) any { return map[string]int{"in_flight": 3} },
 		Ready:  func() error { return <-ready },
 	})
 	type answer struct {
@@ -120,7 +120,7 @@ func TestAPortInUseIsToldByTheKeyOfTheConfiguration(t *testing.T) {
 func TestARequestUnderWayDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
-	s := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Status: func() any {
+	s := admin.New(admin.Config{Listen: "127.0.0.1:0"}, admin.Deps{Status: func(context.Context) any {
 		close(entered)
 		<-release
 		return 0

@@ -18,7 +18,7 @@ const (
 	defaultTraceMax = 1000
 	maxTraceMax     = 100_000
 	traceWrite      = 10 * time.Second // for one line to somebody who does not read
-	maxNameOctets   = 64
+	maxName         = 64               // characters
 )
 
 // Errors of Deps.Trace.
@@ -125,10 +125,13 @@ func traceRequest(r *http.Request) (TraceRequest, error) {
 }
 
 // name is fit for a log line.
-func name(s string) string {
-	out := make([]rune, 0, maxNameOctets)
+func name(s string) string { return printable(s, maxName) }
+
+// printable is what can be printed of s, up to so many characters.
+func printable(s string, most int) string {
+	var out []rune
 	for _, c := range s {
-		if unicode.IsPrint(c) && len(out) < maxNameOctets {
+		if unicode.IsPrint(c) && len(out) < most {
 			out = append(out, c)
 		}
 	}

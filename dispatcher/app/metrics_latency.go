@@ -1,0 +1,42 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
+)
+
+// observeSpreads registers how long things took in the last five seconds.
+func observeSpreads(m *admin.Metrics, status func() Status) error {
+	var failed error
+	gauge := func(name, text string) metric.Float64ObservableGauge {
+		g, err := m.Meter().Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(text))
+		failed = first(failed, err)
+		return g
+	}
+	submit := gauge("shortwire.submit.latency", "from submit_sm to the response that accepted it, in the last 5 s, by quantile; absent when there was none")
+	delay := gauge("shortwire.receipts.delay", "from that to the final receipt, of a sample, in the last 5 s, by quantile; absent when there was none")
+	if failed != nil {
+		return fmt.Errorf("instruments: %w", failed)
+	}
+	_, err := m.Meter().RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		observe := func(g metric.Float64ObservableGauge, route string, s SpreadStatus) {
+			if s.Count == 0 {
+				return
+			}
+			for quantile, ms := range map[string]float64{"0.5": s.P50MS, "0.99": s.P99MS} {
+				o.ObserveFloat64(g, ms/1000, metric.WithAttributes(attribute.String("route", route), attribute.String("quantile", quantile)))
+			}
+		}
+		for _, r := range status().Routes {
+			observe(submit, r.Name, r.SubmitLatency)
+			observe(delay, r.Name, r.ReceiptDelay)
+		}
+		return nil
+	}, submit, delay)
+	return err
+}
