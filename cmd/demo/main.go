@@ -42,7 +42,8 @@ func main() {
 	var o options
 	flag.IntVar(&o.jobs, "jobs", 2000, "jobs to publish, at least 10")
 	flag.Uint64Var(&o.seed, "seed", 0, "seed of the mix; 0 takes a new one")
-	flag.BoolVar(&o.keep, "keep", false, "stay up afterwards and print commands to play with")
+	flag.BoolVar(&o.keep, "keep", false, "stay up afterwards, with the status page, and print commands to play with")
+	flag.BoolVar(&o.keep, "stay", false, "the same as -keep")
 	flag.BoolVar(&o.json, "json", false, "print one JSON object as the last line")
 	flag.BoolVar(&o.verbose, "v", false, "show the worker's log")
 	flag.StringVar(&o.admin, "admin", "127.0.0.1:0", "admin address of the worker")
@@ -93,9 +94,14 @@ func run(ctx context.Context, o options) error {
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended) // whoever reads it a second time gets nil
-		ended <- worker.Run(workerCtx)
+		err := worker.Run(workerCtx)
+		drain() // nobody waits for its page
+		ended <- err
 	}()
 
+	if url := worker.AdminURL(workerCtx); url != "" {
+		fmt.Printf("The worker's status page: %s/\n", url)
+	}
 	failed := show(ctx, o, parts, worker, ended)
 	if o.keep && failed == nil {
 		playground(path, worker.AdminURL(ctx), parts.addr)
@@ -216,6 +222,7 @@ Everything is still running. Try, in another terminal:
   go run ./cmd/shortwire status --admin %[2]s
   curl -s %[2]s/metrics
 
+or open the status page, %[2]s/
 The SMSC simulator listens on %[3]s. Ctrl-C drains and ends.
 `, config, admin, smsc, route)
 }

@@ -21,41 +21,77 @@ import (
 const statusTimeout = 10 * time.Second
 
 func (p *program) statusCommand() *cobra.Command {
-	var admin string
-	var asJSON bool
+	var q statusQuestion
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Ask a worker how it is and what limits its throughput",
 		Long: `Ask a running worker, at its admin.listen, for its state. LIMIT is what keeps a
 route from sending faster now: no_jobs, rate (the route's limit), window (every slot
-of its binds awaits an answer), no_bind, standby (other workers have its binds) or
-paused (by an operator) among others.`,
+of its binds awaits an answer), no_bind, standby (other workers have its binds), cpu,
+redis, nats or paused (by an operator) among others; a line below says with which
+numbers, and what to do. The same, and more, is on the worker's page: open the admin
+URL in a browser.`,
 		Example: `  shortwire status
+  shortwire status --fleet --watch
   shortwire status --admin http://10.0.0.7:8080 --json`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&admin, "admin", "http://127.0.0.1:8080", "`URL` of the worker's admin server")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
+	flags := cmd.Flags()
+	flags.StringVar(&q.admin, "admin", "http://127.0.0.1:8080", "`URL` of the worker's admin server")
+	flags.BoolVar(&q.fleet, "fleet", false, "have the worker ask all others, and show all")
+	flags.BoolVar(&q.asJSON, "json", false, "print the status as JSON")
+	flags.BoolVar(&q.watch, "watch", false, "print it anew every two seconds, until an interrupt")
 	cmd.RunE = p.does(func(ctx context.Context) error {
 		ctx, stop := interruptible(ctx)
 		defer stop()
-		ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-		defer cancel()
-		if !strings.Contains(admin, "://") {
-			admin = "http://" + admin
+		if !strings.Contains(q.admin, "://") {
+			q.admin = "http://" + q.admin
 		}
-		s, err := app.FetchStatus(ctx, admin)
+		if q.watch {
+			return p.watch(ctx, q.print)
+		}
+		return q.print(ctx, p.stdout)
+	})
+	return cmd
+}
+
+// statusQuestion is what is asked of whom.
+type statusQuestion struct {
+	admin                string
+	fleet, asJSON, watch bool
+}
+
+// print asks once and prints the answer.
+func (q *statusQuestion) print(ctx context.Context, w io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	if q.fleet {
+		f, err := app.FetchFleet(ctx, q.admin)
 		if err != nil {
 			return err
 		}
-		if asJSON {
-			encoder := json.NewEncoder(p.stdout)
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(s)
+		if q.asJSON {
+			return q.encode(w, f)
 		}
-		return printStatus(p.stdout, s, time.Now())
-	})
-	return cmd
+		return printFleet(w, f, time.Now())
+	}
+	s, err := app.FetchStatus(ctx, q.admin)
+	if err != nil {
+		return err
+	}
+	if q.asJSON {
+		return q.encode(w, s)
+	}
+	return printStatus(w, s, time.Now())
+}
+
+// encode prints JSON, in one line where more will follow.
+func (q *statusQuestion) encode(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	if !q.watch {
+		encoder.SetIndent("", "  ")
+	}
+	return encoder.Encode(v)
 }
 
 // printStatus prints a status as tables.
@@ -92,6 +128,7 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 	}
 	for _, r := range s.Routes {
 		printSlots(w, &r)
+		printLimit(w, "", &r)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "\nROUTE\tLIMIT\tRATE\tHIGH\tNORMAL\tBULK\tSUBMITTED\tFAILED\tEXPIRED\tUNCERTAIN\tRETRIES\tDEAD")
@@ -101,6 +138,7 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 			r.Outcomes[sms.KindSubmitted], r.Outcomes[sms.KindFailed], r.Outcomes[sms.KindExpired], r.Outcomes[sms.KindUncertain],
 			r.Retries, r.DeadLetters)
 	}
+	printLanes(tw, s.Routes)
 	fmt.Fprintln(tw, "\nRECEIPTS\tMATCHED\tPARKED\tUNMATCHED\tMATCH RATE\tFAILURES BY CODE")
 	for _, r := range s.Routes {
 		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%s\t%s\n", r.Name, r.Receipts.Matched, r.Receipts.Parked, r.Receipts.Unmatched,
@@ -112,12 +150,14 @@ func printStatus(w io.Writer, s *app.Status, now time.Time) error {
 			fmt.Fprintf(tw, "%s\t%d\t%d\t%d\n", r.Name, r.Inbound.Published, r.Inbound.Incomplete, r.Inbound.Repeats)
 		}
 	}
+	printSpreads(tw, s.Routes)
 	fmt.Fprintln(tw, "\nBIND\tSTATE\tFOR\tENDPOINT\tIN FLIGHT\tLAST ERROR")
 	for _, r := range s.Routes {
 		for _, b := range r.Binds {
 			fmt.Fprintf(tw, "%s\t%s\t%v\t%s\t%d/%d\t%s\n", b.Name, bindState(b), now.Sub(b.Since).Round(time.Second), b.Endpoint, b.InFlight, b.Window, dash(strings.TrimSpace(b.LastError+" "+b.Hint)))
 		}
 	}
+	printErrors(tw, s.Errors)
 	return tw.Flush()
 }
 
