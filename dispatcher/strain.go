@@ -13,12 +13,12 @@ type Strain struct {
 // over returns what limits a route of which the turnstile says l. Where jobs
 // wait for their rate, or for the SMSC to take anything, more of the other
 // would not help; but nothing is submitted without Redis. A full window counts
-// for less than a processor that cannot empty it.
+// for less than what keeps its slots: a job has them before it asks Redis.
 func (s Strain) over(l Limit) Limit {
 	switch {
 	case s.Limit == "":
 	case l == LimitNone,
-		l == LimitWindow && (s.Away || s.Limit == LimitCPU),
+		l == LimitWindow && (s.Away || s.Limit == LimitCPU || s.Limit == LimitRedis),
 		(l == LimitRate || l == LimitThrottled) && s.Away && s.Limit == LimitRedis:
 		return s.Limit
 	}

@@ -18,7 +18,7 @@ func TestStrainCountsWhereMoreOfItWouldHelp(t *testing.T) {
 		{LimitNone, LimitRedis, LimitRedis, LimitNATS, LimitCPU},
 		{LimitRate, LimitRedis, same, same, same},
 		{LimitThrottled, LimitRedis, same, same, same},
-		{LimitWindow, LimitRedis, same, LimitNATS, LimitCPU},
+		{LimitWindow, LimitRedis, LimitRedis, LimitNATS, LimitCPU},
 		{LimitRedis, same, same, same, same},
 		{LimitNoBind, same, same, same, same},
 		{LimitStandby, same, same, same, same},

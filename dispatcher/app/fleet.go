@@ -109,14 +109,13 @@ func (b *fleetBoard) note(f *FleetStatus) {
 	b.last = *f
 }
 
-// shorten leaves out what is long and not for all to carry.
+// shorten leaves out of a status that is nobody else's what is long and not for
+// all to carry.
 func (s *Status) shorten() {
 	s.Errors, s.CodeMeanings, s.Notices = nil, nil, nil
-	s.Routes = slices.Clone(s.Routes)
 	for i := range s.Routes {
 		r := &s.Routes[i]
 		r.LimitedFor = nil
-		r.Binds = slices.Clone(r.Binds)
 		for j := range r.Binds {
 			r.Binds[j].Entered = nil
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
 	"github.com/shortwire-sms/shortwire/dispatcher"
@@ -109,6 +110,22 @@ func TestRedisThatIsAwayIsWhatLimitsARouteWithoutARate(t *testing.T) {
 	r.Redis.Stop()
 	r.awaitLimit(dispatcher.LimitRedis, "nothing new is submitted", "check the server")
 	r.Redis.Restart()
+	r.awaitLimit(dispatcher.LimitNone, "no job waits", "")
+}
+
+func TestRedisThatIsSlowIsWhatLimitsAndNotTheWindowsItKeeps(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, smsctest.Config{}, "")
+	r.Worker("w1")
+	r.awaitLimit(dispatcher.LimitNone, "no job waits", "")
+	client := redis.NewClient(&redis.Options{Addr: r.Redis.Addr})
+	defer client.Close()
+	if err := client.Do(t.Context(), "client", "pause", 2800, "all").Err(); err != nil { // less than a command may take
+		t.Skipf("skip: needs redis-server, the stand-in has no CLIENT PAUSE: %v", err)
+	}
+	r.Publish(apptest.Jobs(600, `{"id":"s-%d","to":"447700900123","text":"n %d"}`)...)
+	r.awaitLimit(dispatcher.LimitRedis, " commands wait for Redis; ", "appendfsync")
+	r.judgeAcceptedOnce(600)
 	r.awaitLimit(dispatcher.LimitNone, "no job waits", "")
 }
 

@@ -36,7 +36,7 @@ func (a *App) Status() Status {
 	if !s.Redis.OK {
 		s.Redis.Error = "does not answer"
 	}
-	s.CPU, _ = p.outlook.read()
+	s.CPU = p.outlook.processors()
 	if at := p.desk.LedgerLost(); !at.IsZero() {
 		s.LedgerLost = &at
 	}

@@ -64,13 +64,13 @@ func (l *lately) look(read func(*latency.Counts)) SpreadStatus {
 type outlook struct {
 	mu     sync.Mutex
 	cpu    *CPUStatus        // guarded by mu; nil before there are two looks, and where it is unknown
-	strain dispatcher.Strain // guarded by mu
+	strain dispatcher.Strain // of that look alone; guarded by mu
 }
 
-func (o *outlook) read() (*CPUStatus, dispatcher.Strain) {
+func (o *outlook) processors() *CPUStatus {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.cpu, o.strain
+	return o.cpu
 }
 
 // lookout has every route know what limits it away from its turnstile, and
@@ -99,9 +99,13 @@ func (a *App) look(p *parts, cpu *CPUStatus) {
 		held, waiting, full = held+h, waiting+w, full || f && w == 0
 		r.note(p)
 	}
-	s := strain(p, cpu, held, full)
+	now := strain(p, cpu, held, held-waiting, full)
 	p.outlook.mu.Lock()
-	p.outlook.cpu, p.outlook.strain = cpu, s
+	s := now
+	if slow := !now.Away && now.Limit != dispatcher.LimitCPU; slow && now != p.outlook.strain {
+		s = dispatcher.Strain{} // a moment: a batch may just have been on its way
+	}
+	p.outlook.cpu, p.outlook.strain = cpu, now
 	p.outlook.mu.Unlock()
 	for _, r := range p.routes.all() {
 		own := s
@@ -112,11 +116,13 @@ func (a *App) look(p *parts, cpu *CPUStatus) {
 	}
 }
 
+// fewBusy is how many jobs may be with Redis or NATS without that being much.
+const fewBusy = 16
+
 // strain says what all jobs that are in hand wait for, or could not come
-// without. full is whether a lane takes no more until others have been to Redis
-// and NATS; where most of them are, counts. A job asks Redis about twice, and
-// publishes once.
-func strain(p *parts, cpu *CPUStatus, held int, full bool) dispatcher.Strain {
+// without: busy of them are past the turnstile, with their window slots. full
+// is whether a lane takes no more until others have been to Redis and NATS.
+func strain(p *parts, cpu *CPUStatus, held, busy int, full bool) dispatcher.Strain {
 	switch {
 	case !p.desk.Healthy():
 		return dispatcher.Strain{Limit: dispatcher.LimitRedis, Away: true}
@@ -124,12 +130,12 @@ func strain(p *parts, cpu *CPUStatus, held int, full bool) dispatcher.Strain {
 		return dispatcher.Strain{Limit: dispatcher.LimitNATS, Away: true}
 	case held > 0 && cpu != nil && cpu.spent():
 		return dispatcher.Strain{Limit: dispatcher.LimitCPU}
-	case !full:
-		return dispatcher.Strain{}
-	case p.desk.Waiting() > 2*p.nats.Publishing():
+	case busy >= fewBusy && 2*p.desk.Waiting() >= busy:
 		return dispatcher.Strain{Limit: dispatcher.LimitRedis}
+	case full && 2*p.nats.Publishing() >= busy:
+		return dispatcher.Strain{Limit: dispatcher.LimitNATS}
 	}
-	return dispatcher.Strain{Limit: dispatcher.LimitNATS}
+	return dispatcher.Strain{}
 }
 
 // note keeps how the route's durations are spread.
