@@ -93,7 +93,7 @@ func New(cfg *Config, deps Deps) (*App, error) {
 	if a.metrics, err = admin.NewMetrics(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(observe(a.metrics, a.Status), observeChanges(a.metrics, a.Status), observeSpreads(a.metrics, a.Status)); err != nil {
+	if err := errors.Join(observe(a.metrics, a.Status), observeChanges(a.metrics, a.Status), observeSpreads(a.metrics, a.Status), observeWorker(a.metrics, a.Status, a.ready)); err != nil {
 		return nil, err
 	}
 	a.admin = admin.New(admin.Config{Listen: cfg.Admin.Listen}, admin.Deps{
