@@ -7,10 +7,10 @@ FUZZTIME ?= 60s
 SEED     ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench crash chaos fleet interop page fuzz lint build
+.PHONY: help demo test check bench crash chaos fleet interop page fuzz lint build release deploy-check
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## the main job on embedded parts, in under a minute
 	@$(GO) run ./cmd/demo $(ARGS)
@@ -69,3 +69,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 build: ## static binaries in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/shortwire ./cmd/smscsim
+
+release: ## what a release publishes, in dist/; VERSION=v1.2.3, ARGS=--twice compares two builds, PLATFORMS="linux/amd64"
+	@PLATFORMS="$(PLATFORMS)" deploy/release.sh $(ARGS) $(or $(VERSION),devel)
+
+deploy-check: ## Helm chart, compose file, rules, dashboard, systemd unit, workflows, release; says what it had to leave out
+	@deploy/check.sh

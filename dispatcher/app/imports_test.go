@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"receipts/redistest":            {},
 	"deploy/examples/consumer":      {"dispatcher/sms"},
 	"deploy/scaling":                {},
+	"deploy/sbom":                   {},
 	"dispatcher/app/apptest":        {"dispatcher/app", "dispatcher/sms", "receipts/redistest"},
 	"dispatcher":                    {"dispatcher/failpoint", "dispatcher/latency", "dispatcher/sms", "dispatcher/text"},
 	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms"},
