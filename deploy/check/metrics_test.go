@@ -25,6 +25,8 @@ var exporter = []string{"jetstream_consumer_num_pending", "jetstream_consumer_nu
 // dispatcher/app/metrics*.go makes them.
 var sometimes = map[string]string{
 	"shortwire_ledger_lost_timestamp_seconds": "shortwire.ledger.lost.timestamp",
+	"shortwire_submit_latency_seconds":        "shortwire.submit.latency",
+	"shortwire_receipts_delay_seconds":        "shortwire.receipts.delay",
 }
 
 // exported runs a worker, sends a job through it and returns the metrics that
@@ -157,7 +159,7 @@ func TestDashboardAndRulesAskForMetricsThatAWorkerExports(t *testing.T) {
 	t.Parallel()
 	all := exported(t)
 	var source strings.Builder
-	for _, file := range []string{"metrics.go", "metrics_config.go", "metrics_worker.go"} {
+	for _, file := range []string{"metrics.go", "metrics_config.go", "metrics_worker.go", "metrics_latency.go"} {
 		data, err := os.ReadFile("../../dispatcher/app/" + file)
 		if err != nil {
 			t.Fatal(err)
