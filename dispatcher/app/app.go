@@ -96,7 +96,7 @@ func New(cfg *Config, deps Deps) (*App, error) {
 	if err := errors.Join(observe(a.metrics, a.Status), observeChanges(a.metrics, a.Status), observeSpreads(a.metrics, a.Status), observeWorker(a.metrics, a.Status, a.ready)); err != nil {
 		return nil, err
 	}
-	a.admin = admin.New(admin.Config{Listen: cfg.Admin.Listen}, admin.Deps{
+	a.admin = admin.New(admin.Config{Listen: cfg.Admin.Listen, Token: string(cfg.Admin.Token)}, admin.Deps{
 		Status:   func(ctx context.Context) any { return a.fullStatus(ctx) },
 		Fleet:    func(ctx context.Context) any { return a.Fleet(ctx) },
 		Pause:    a.pause,

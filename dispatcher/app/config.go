@@ -48,7 +48,11 @@ type RedisConfig struct {
 
 // AdminConfig is the HTTP server for health, status and metrics.
 type AdminConfig struct {
-	Listen string `yaml:"listen"` // host:port; port 0 takes any free one. Default 127.0.0.1:8080
+	Listen    string `yaml:"listen"`     // host:port; port 0 takes any free one. Default 127.0.0.1:8080
+	TokenEnv  string `yaml:"token_env"`  // environment variable with the token that requests from other machines carry which change something. Default none: refused
+	TokenFile string `yaml:"token_file"` // or file with it. Default none
+
+	Token Secret `yaml:"-"`
 }
 
 // WorkerConfig is about this process.

@@ -21,6 +21,7 @@ func (c *checker) config(cfg *Config) {
 	c.nats(&cfg.NATS)
 	c.redis(&cfg.Redis)
 	c.listen(cfg.Admin.Listen)
+	cfg.Admin.Token = c.secret("admin", "token", cfg.Admin.TokenEnv, cfg.Admin.TokenFile)
 	c.worker(&cfg.Worker)
 	if len(cfg.Routes) == 0 {
 		c.wrong("routes", "must list at least one route")

@@ -157,24 +157,31 @@ func oneOf[T ~string](c *checker, path string, value T, words ...T) {
 
 // password resolves the pair <path>.password_env and <path>.password_file.
 func (c *checker) password(path, env, file string, required bool) Secret {
+	if required && env == "" && file == "" {
+		c.wrong(path+".password_env", "is required (or password_file): the password never stands in this file")
+		return ""
+	}
+	return c.secret(path, "password", env, file)
+}
+
+// secret resolves the pair <path>.<key>_env and <path>.<key>_file.
+func (c *checker) secret(path, key, env, file string) Secret {
 	switch {
 	case env != "" && file != "":
-		c.wrong(path+".password_file", "cannot stand beside password_env; choose one")
+		c.wrong(path+"."+key+"_file", "cannot stand beside %s_env; choose one", key)
 	case env != "":
 		value := c.getenv(env)
 		if value == "" {
-			c.wrong(path+".password_env", "names the environment variable %s, which is not set or empty", env)
+			c.wrong(path+"."+key+"_env", "names the environment variable %s, which is not set or empty", env)
 		}
 		return Secret(value)
 	case file != "":
-		data := c.read(path+".password_file", file)
+		data := c.read(path+"."+key+"_file", file)
 		value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 		if data != nil && value == "" {
-			c.wrong(path+".password_file", "names %s, which is empty", file)
+			c.wrong(path+"."+key+"_file", "names %s, which is empty", file)
 		}
 		return Secret(value)
-	case required:
-		c.wrong(path+".password_env", "is required (or password_file): the password never stands in this file")
 	}
 	return ""
 }

@@ -10,7 +10,8 @@
 //	POST /trace/{route}    a route's PDUs, one line of JSON each, while the request lasts
 //	DELETE /trace/{route}  ends that
 //
-// It has no authentication: listen where only operators can connect.
+// Whoever can connect may look. What changes something, POST and DELETE, is for
+// this machine, and for others with the token.
 package admin
 
 import (
@@ -36,6 +37,7 @@ const (
 // Config says where to listen.
 type Config struct {
 	Listen string // host:port; port 0 takes any free one. Required
+	Token  string // that requests from other machines carry which change something. Default: those are refused
 }
 
 // Deps are what the server shows. Each may be nil: Status is then an empty
@@ -166,7 +168,7 @@ func (s *Server) reads(mux *http.ServeMux) {
 
 func (s *Server) writes(mux *http.ServeMux) {
 	own := http.NewCrossOriginProtection() // another site's page in the operator's browser must not do any of it
-	handle := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, own.Handler(h)) }
+	handle := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, own.Handler(s.trusted(h))) }
 	if s.deps.Pause != nil {
 		handle("POST /pause", s.pauses(s.deps.Pause))
 		handle("POST /resume", s.pauses(s.deps.Resume))
