@@ -60,7 +60,7 @@ func (s *stage) measure(ctx context.Context, from sample, n int) (*round, error)
 	if err != nil {
 		return nil, err
 	}
-	res := &round{first: c.first, last: c.last}
+	res := &round{first: c.First, last: c.Last}
 	res.since(from.at, n)
 	res.cost(from, to, n)
 	return res, nil
@@ -87,7 +87,7 @@ func storm(ctx context.Context, s *stage) (*round, error) {
 	if _, err := s.finish(ctx, s.set.jobs, 0); err != nil {
 		return nil, err
 	}
-	if err := pause(ctx, s.o.idle()); err != nil {
+	if err := load.Pause(ctx, s.o.idle()); err != nil {
 		return nil, err
 	}
 	from, err := s.sample(ctx)
@@ -119,7 +119,7 @@ func (s *stage) pace(ctx context.Context, every time.Duration) (*round, error) {
 	if err := s.bound(ctx); err != nil {
 		return nil, err
 	}
-	if err := pause(ctx, s.o.idle()); err != nil {
+	if err := load.Pause(ctx, s.o.idle()); err != nil {
 		return nil, err
 	}
 	from, err := s.sample(ctx)

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
+	"github.com/shortwire-sms/shortwire/bench/internal/load"
 	"github.com/shortwire-sms/shortwire/bench/internal/rig"
 )
 
@@ -70,59 +67,35 @@ func (r *round) cost(from, to sample, n int) {
 	r.RedisRSS = mib(to.redis.RSS)
 }
 
-// counts are the messages of the results stream, repeats included.
-type counts struct {
-	outcomes, receipts int64
-	first, last        time.Time // when the server stored the first and the last
-}
-
-// count asks for the counts: one request.
-func (s *stage) count(ctx context.Context) (counts, error) {
-	var c counts
-	info, err := s.results.Info(ctx, jetstream.WithSubjectFilter("sms.results.>"))
-	if err != nil {
-		return c, fmt.Errorf("count results: %w", err)
-	}
-	for subject, n := range info.State.Subjects {
-		if strings.HasSuffix(subject, ".receipt") {
-			c.receipts += int64(n)
-		} else {
-			c.outcomes += int64(n)
-		}
-	}
-	c.first, c.last = info.State.FirstTime, info.State.LastTime
-	return c, nil
-}
-
 // pollEvery is how often the results are counted; what is measured does not
 // depend on it, since the server says when it stored the last.
 const pollEvery = 100 * time.Millisecond
 
 // finish waits until so many outcomes and receipts are there, or nothing has
 // come for the stall time: what is missing then is found by audit.
-func (s *stage) finish(ctx context.Context, outcomes, receipts int) (counts, error) {
+func (s *stage) finish(ctx context.Context, outcomes, receipts int) (load.Counts, error) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	told, moved := time.Now(), time.Now()
-	var before counts
+	var before load.Counts
 	for {
-		c, err := s.count(ctx)
+		c, err := load.CountIn(ctx, s.results)
 		if err != nil {
 			return c, err
 		}
-		if c.outcomes >= int64(outcomes) && c.receipts >= int64(receipts) {
+		if c.Outcomes >= int64(outcomes) && c.Receipts >= int64(receipts) {
 			return c, nil
 		}
 		if c != before {
 			before, moved = c, time.Now()
 		}
 		if time.Since(moved) > s.o.stall {
-			progress("nothing has come for %s, with %d outcomes and %d receipts\n%s", s.o.stall, c.outcomes, c.receipts, s.who[0].Tail(10))
+			progress("nothing has come for %s, with %d outcomes and %d receipts\n%s", s.o.stall, c.Outcomes, c.Receipts, s.who[0].Tail(10))
 			return c, nil
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()
-			progress("  %d outcomes, %d receipts", c.outcomes, c.receipts)
+			progress("  %d outcomes, %d receipts", c.Outcomes, c.Receipts)
 		}
 		if err := s.alive(); err != nil {
 			return c, err
@@ -132,18 +105,6 @@ func (s *stage) finish(ctx context.Context, outcomes, receipts int) (counts, err
 			return c, context.Cause(ctx)
 		case <-tick.C:
 		}
-	}
-}
-
-// pause waits for d or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

@@ -126,7 +126,7 @@ func Publish(ctx context.Context, js jetstream.JetStream, jobs iter.Seq[Job], pe
 		if perSecond <= 0 {
 			return nil
 		}
-		return pause(ctx, time.Until(began.Add(time.Duration(float64(done)/perSecond*float64(time.Second)))))
+		return Pause(ctx, time.Until(began.Add(time.Duration(float64(done)/perSecond*float64(time.Second)))))
 	}
 	for j := range jobs {
 		msgs = append(msgs, j.Message())
@@ -154,7 +154,7 @@ func publish(ctx context.Context, js jetstream.JetStream, msgs []*nats.Msg) erro
 			return fmt.Errorf("publish jobs: %w", err)
 		}
 		if len(failed) > 0 {
-			if err := pause(ctx, 50*time.Millisecond); err != nil {
+			if err := Pause(ctx, 50*time.Millisecond); err != nil {
 				return fmt.Errorf("publish jobs: %w", err)
 			}
 		}
@@ -198,12 +198,17 @@ type Counts struct {
 
 // Count asks for the counts without reading the stream.
 func Count(ctx context.Context, js jetstream.JetStream) (Counts, error) {
-	var c Counts
 	s, err := js.Stream(ctx, Results)
 	if err != nil {
-		return c, fmt.Errorf("find %s: %w", Results, err)
+		return Counts{}, fmt.Errorf("find %s: %w", Results, err)
 	}
-	info, err := s.Info(ctx, jetstream.WithSubjectFilter("sms.results.>"))
+	return CountIn(ctx, s)
+}
+
+// CountIn is Count of a stream that was looked up before: one request.
+func CountIn(ctx context.Context, results jetstream.Stream) (Counts, error) {
+	var c Counts
+	info, err := results.Info(ctx, jetstream.WithSubjectFilter("sms.results.>"))
 	if err != nil {
 		return c, fmt.Errorf("count %s: %w", Results, err)
 	}
@@ -275,8 +280,8 @@ func ReadStored(ctx context.Context, js jetstream.JetStream, from uint64, each f
 	return from, nil
 }
 
-// pause waits for d or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits for d or until ctx ends.
+func Pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}

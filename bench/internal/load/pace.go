@@ -46,7 +46,7 @@ func pace(ctx context.Context, js jetstream.JetStream, jobs iter.Seq[Job], perSe
 		if perSecond > 0 {
 			due = began.Add(time.Duration(float64(n) / perSecond * float64(time.Second)))
 			if wait := time.Until(due); wait > 0 {
-				if err := pause(ctx, max(wait, paceStep)); err != nil {
+				if err := Pause(ctx, max(wait, paceStep)); err != nil {
 					return err
 				}
 			}
