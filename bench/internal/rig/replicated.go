@@ -148,7 +148,7 @@ func (r *Rig) StartRedisCluster(ctx context.Context, program string, masters int
 	servers, ports, err := r.redisServers(ctx, program, 2*masters, func(port int) ([]string, error) {
 		bus, err := FreePort()
 		return []string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", clusterDownMS,
-			"--cluster-replica-validity-factor", "0"}, err
+			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"}, err
 	})
 	if err != nil {
 		return nil, err
@@ -175,6 +175,11 @@ const slots = 16384
 func formCluster(ctx context.Context, servers []*Server, ports []int, masters int) error {
 	ids := make([]string, len(servers))
 	for i, s := range servers {
+		// As redis-cli does: nodes of one epoch settle it among themselves later,
+		// and an election held meanwhile is refused and waits for seconds.
+		if _, err := redisCommand(ctx, s.Addr, "CLUSTER SET-CONFIG-EPOCH "+strconv.Itoa(i+1)); err != nil {
+			return err
+		}
 		if i < masters {
 			command := fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", i*slots/masters, (i+1)*slots/masters-1)
 			if _, err := redisCommand(ctx, s.Addr, command); err != nil {
@@ -204,12 +209,19 @@ func formCluster(ctx context.Context, servers []*Server, ports []int, masters in
 			return err
 		}
 	}
-	for _, s := range servers {
+	for i, s := range servers {
 		err := s.Ready(ctx, func(ctx context.Context) error {
 			info, err := redisCommand(ctx, s.Addr, "CLUSTER INFO")
 			nodes, _ := redisCommand(ctx, s.Addr, "CLUSTER NODES")
 			if err == nil && (!strings.Contains(info, "cluster_state:ok") || strings.Count(nodes, " slave ")+strings.Count(nodes, ",slave ") < len(servers)-masters) {
 				err = errors.New("not every node knows the cluster")
+			}
+			if err != nil || i < masters {
+				return err
+			}
+			replication, err := redisCommand(ctx, s.Addr, "INFO replication")
+			if err == nil && !strings.Contains(replication, "master_link_status:up") {
+				err = errors.New("it has not copied its master yet")
 			}
 			return err
 		})

@@ -35,7 +35,9 @@ func survives(t *testing.T, start func(r *Rig, program string) (*Redis, error)) 
 	if err := first.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
+	// Three elections' time: on a busy machine the first may miss its majority,
+	// and Redis Cluster waits four node timeouts before the next.
+	ctx, cancel := context.WithTimeout(t.Context(), 3*readyTimeout)
 	defer cancel()
 	err = Await(ctx, "another master", func(ctx context.Context) error {
 		if err := client.Set(ctx, key, "2", 0).Err(); err != nil {
