@@ -40,17 +40,24 @@ all were delivered.`,
 	p.configFlag(cmd)
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.route, "route", "", "route of the configuration (required)")
-	flags.StringVar(&f.to, "to", "", "`number`, digits with an optional leading + (required)")
-	flags.StringVar(&f.text, "text", "", "text of the message (required)")
-	flags.StringVar(&f.from, "from", "", "sender; default the route's source")
-	flags.StringVar(&f.lane, "lane", string(sms.LaneNormal), "high, normal or bulk")
-	flags.StringVar(&f.producer, "producer", "cli", "producer to publish as")
-	flags.StringVar(&f.encoding, "encoding", "", "auto, gsm7, latin1 or ucs2; default auto")
-	flags.StringVar(&f.delivery, "delivery", "", "at_least_once or at_most_once; default at_least_once")
-	flags.StringVar(&f.receipt, "receipt", "", "final, failure, all or none; default the route's")
-	flags.StringVar(&f.id, "id", "", "idempotency key; default a random one")
-	flags.StringVar(&f.meta, "meta", "", "`JSON` object that comes back in every result")
+	for _, field := range []struct {
+		value                *string
+		name, initial, usage string
+	}{
+		{&f.route, "route", "", "route of the configuration (required)"},
+		{&f.to, "to", "", "`number`, digits with an optional leading + (required)"},
+		{&f.text, "text", "", "text of the message (required)"},
+		{&f.from, "from", "", "sender; default the route's source"},
+		{&f.lane, "lane", string(sms.LaneNormal), "high, normal or bulk"},
+		{&f.producer, "producer", "cli", "producer to publish as"},
+		{&f.encoding, "encoding", "", "auto, gsm7, latin1 or ucs2; default auto"},
+		{&f.delivery, "delivery", "", "at_least_once or at_most_once; default at_least_once"},
+		{&f.receipt, "receipt", "", "final, failure, all or none; default the route's"},
+		{&f.id, "id", "", "idempotency key; default a random one"},
+		{&f.meta, "meta", "", "`JSON` object that comes back in every result"},
+	} {
+		flags.StringVar(field.value, field.name, field.initial, field.usage)
+	}
 	flags.DurationVar(&f.expiresIn, "expires-in", 0, "not submitted after this time; default never")
 	flags.BoolVar(&f.wait, "wait", false, "follow the results to the final receipts")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long publishing and --wait may take")

@@ -15,6 +15,7 @@ const module = "github.com/shortwire-sms/shortwire/"
 // this module. Tests and programs are free.
 var mayImport = map[string][]string{
 	"dispatcher/sms":                {},
+	"dispatcher/sms/publish":        {"dispatcher/sms"},
 	"dispatcher/text":               {"dispatcher/sms"},
 	"dispatcher/failpoint":          {},
 	"dispatcher/latency":            {},
@@ -29,11 +30,11 @@ var mayImport = map[string][]string{
 	"deploy/sbom":                   {},
 	"dispatcher/app/apptest":        {"dispatcher/app", "dispatcher/sms", "receipts/redistest"},
 	"dispatcher":                    {"dispatcher/failpoint", "dispatcher/latency", "dispatcher/sms", "dispatcher/text"},
-	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms"},
+	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms", "dispatcher/sms/publish"},
 	"dispatcher/internal/admin":     {},
 	"dispatcher/app": {
 		"binds", "binds/smpp", "dispatcher", "dispatcher/internal/admin", "dispatcher/internal/jetstream", "dispatcher/latency",
-		"dispatcher/sms", "dispatcher/text", "ratelimit", "receipts",
+		"dispatcher/sms", "dispatcher/sms/publish", "dispatcher/text", "ratelimit", "receipts",
 	},
 }
 

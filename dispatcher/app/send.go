@@ -2,21 +2,11 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
-)
-
-// How far back results are looked for: the clocks of this machine and of the
-// server may differ, and a job that was dropped as a repeat has its outcome
-// from within the job stream's dedup window of five minutes.
-const (
-	clockSkew   = time.Minute
-	dedupWindow = 6 * time.Minute
+	"github.com/shortwire-sms/shortwire/dispatcher/sms/publish"
 )
 
 // SendRequest is one job and where it goes.
@@ -44,54 +34,64 @@ func (e *NotDeliveredError) Error() string { return e.Reason }
 // job or an origin that is wrong is an *sms.Error with CodeInvalid; a job
 // that did not succeed, or not before ctx ended, a *NotDeliveredError.
 func Send(ctx context.Context, cfg *Config, req SendRequest, events SendEvents) error {
-	if err := checkSend(cfg, &req); err != nil {
+	job := publish.Job{Route: req.Origin.Route, Lane: req.Origin.Lane, Job: req.Job}
+	if err := checkSend(cfg, req.Origin, job); err != nil {
 		return err
-	}
-	body, err := json.Marshal(&req.Job)
-	if err != nil {
-		return fmt.Errorf("encode job: %w", err)
 	}
 	client, err := dial(ctx, cfg, "shortwire send")
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	since := time.Now()
-	duplicate, err := client.PublishJob(ctx, req.Origin, body, req.Job.ID)
+	p, err := publish.New(client.Conn(), publish.Config{Producer: req.Origin.Producer, Subjects: client.Subjects()})
+	if err != nil {
+		return err
+	}
+	ack, err := p.Send(ctx, job)
 	if err != nil {
 		return natsFault(ctx, err)
 	}
 	if events.Published != nil {
-		events.Published(duplicate)
+		events.Published(ack.Duplicate)
 	}
 	if !req.Wait {
 		return nil
-	}
-	since = since.Add(-clockSkew)
-	if duplicate {
-		since = since.Add(-dedupWindow)
 	}
 	mode := req.Job.Receipt
 	if route, ok := cfg.Route(req.Origin.Route); ok && mode == "" {
 		mode = route.Receipt
 	}
-	return await(ctx, client, req, since, &progress{receipts: mode == sms.ReceiptFinal || mode == sms.ReceiptAll}, events.Result)
+	so := progress{receipts: mode == sms.ReceiptFinal || mode == sms.ReceiptAll}
+	err = p.Results(ctx, ack, func(r *sms.Result) bool {
+		if events.Result != nil {
+			events.Result(r)
+		}
+		so.add(r)
+		return !so.done()
+	})
+	if err != nil {
+		return natsFault(ctx, err)
+	}
+	return so.verdict()
 }
 
-func checkSend(cfg *Config, req *SendRequest) error {
+// checkSend reports everything that is wrong with the job and where it is to
+// go, the route by the configuration.
+func checkSend(cfg *Config, origin sms.Origin, job publish.Job) error {
 	var faults sms.Faults
-	if _, ok := cfg.Route(req.Origin.Route); !ok {
-		faults = append(faults, unknownRoute(cfg, req.Origin.Route))
+	if _, ok := cfg.Route(origin.Route); !ok {
+		faults = append(faults, unknownRoute(cfg, origin.Route))
 	}
-	if !req.Origin.Lane.Valid() {
-		faults = append(faults, sms.Fault{Field: "lane", Reason: fmt.Sprintf("must be one of high, normal, bulk, is %q", req.Origin.Lane)})
-	}
-	if !sms.ValidToken(req.Origin.Producer) {
+	if !sms.ValidToken(origin.Producer) {
 		faults = append(faults, sms.Fault{Field: "producer", Reason: "must be 1..32 of A-Z a-z 0-9 _ -"})
 	}
 	var wrong sms.Faults
-	if err := req.Job.Validate(); errors.As(err, &wrong) {
-		faults = append(faults, wrong...)
+	if err := publish.Check(job); errors.As(err, &wrong) {
+		for _, f := range wrong {
+			if f.Field != "route" { // the configuration knows better
+				faults = append(faults, f)
+			}
+		}
 	}
 	if len(faults) > 0 {
 		return &sms.Error{Op: "check job", Code: sms.CodeInvalid, Err: faults}
@@ -105,22 +105,6 @@ func unknownRoute(cfg *Config, name string) sms.Fault {
 		reason += "; did you mean " + near + "?"
 	}
 	return sms.Fault{Field: "route", Reason: reason}
-}
-
-// await follows the job's results until they say how it ended.
-func await(ctx context.Context, client *jetstream.Client, req SendRequest, since time.Time, p *progress, heard func(*sms.Result)) error {
-	filter := jetstream.Filter{Producer: req.Origin.Producer, Route: req.Origin.Route, JobID: req.Job.ID, Since: since}
-	err := client.Tail(ctx, filter, func(r *sms.Result) bool {
-		if heard != nil {
-			heard(r)
-		}
-		p.add(r)
-		return !p.done()
-	})
-	if err != nil {
-		return natsFault(ctx, err)
-	}
-	return p.verdict()
 }
 
 // progress is what the results of a job have said so far, in any order: a
@@ -157,7 +141,7 @@ func (p *progress) done() bool {
 func (p *progress) verdict() error {
 	switch {
 	case p.outcome == nil:
-		return &NotDeliveredError{"no outcome yet; the job stays with the workers"}
+		return &NotDeliveredError{publish.ErrNoOutcome.Error()}
 	case p.outcome.Kind != sms.KindSubmitted:
 		return &NotDeliveredError{"the job ended as " + string(p.outcome.Kind)}
 	case !p.done():

@@ -217,6 +217,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 // JetStream gives access for administration, on the pulling connection.
 func (c *Client) JetStream() natsjs.JetStream { return c.js }
 
+// Conn is the connection that pulls, for what else a command asks the server.
+func (c *Client) Conn() *nats.Conn { return c.in }
+
 // Subjects returns the subject scheme that the client uses.
 func (c *Client) Subjects() sms.Subjects { return c.subjects }
 

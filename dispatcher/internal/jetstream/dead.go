@@ -212,7 +212,7 @@ func (c *Client) deadStream(ctx context.Context) (natsjs.Stream, error) {
 // Replay publishes a dead letter to where it first came from, as a new attempt
 // at its job, and removes it once the job stream has it. Replayed twice within
 // the dedup window it is stored once; later the ledger knows the repeat by its
-// number. Errors are those of PublishJob.
+// number. Errors are those of enqueue.
 func (c *Client) Replay(ctx context.Context, d *Dead) error {
 	h := producerHeaders(d.Header)
 	h[headerMsgID] = []string{fmt.Sprintf("replay.%d.%d", d.Seq, d.Stored.UnixNano())}

@@ -132,18 +132,12 @@ func (c *Client) Schedule(ctx context.Context, r dispatcher.Retry) error {
 	return nil
 }
 
-// PublishJob publishes a job as a producer does, once its id is the
-// Nats-Msg-Id. duplicate says that the stream had a message of that id within
-// its dedup window and dropped this one; it is false when the answer to an
-// earlier attempt of this call was lost, since that may be the message it had.
-// It does not wait for room: the error
-// is ErrStreamFull when the producer's share of the lane, or the stream, is
-// full, and ErrNoStream when route or lane are unknown to the server.
-func (c *Client) PublishJob(ctx context.Context, origin sms.Origin, job []byte, id string) (duplicate bool, err error) {
-	return c.enqueue(ctx, &nats.Msg{Subject: c.subjects.Jobs(origin), Header: nats.Header{headerMsgID: {id}}, Data: job})
-}
-
-// enqueue is PublishJob of a message.
+// enqueue stores a message in a job stream. duplicate says that the stream had
+// one of its Nats-Msg-Id within the dedup window and dropped this one; it is
+// false when the answer to an earlier attempt of this call was lost, since that
+// may be the message it had. It does not wait for room: the error is
+// ErrStreamFull when the producer's share of the lane, or the stream, is full,
+// and ErrNoStream when route or lane are unknown to the server.
 func (c *Client) enqueue(ctx context.Context, msg *nats.Msg) (duplicate bool, err error) {
 	for first := true; ; first = false {
 		a, err := c.pub.attempt(ctx, msg)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"github.com/shortwire-sms/shortwire/dispatcher"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
@@ -108,6 +109,11 @@ func (w testWriter) Write(p []byte) (int, error) {
 }
 
 var shop = sms.Origin{Route: "acme", Lane: sms.LaneNormal, Producer: "shop"}
+
+// PublishJob publishes a job, id being its Nats-Msg-Id.
+func (c *Client) PublishJob(ctx context.Context, origin sms.Origin, job []byte, id string) (duplicate bool, err error) {
+	return c.enqueue(ctx, &nats.Msg{Subject: c.subjects.Jobs(origin), Header: nats.Header{headerMsgID: {id}}, Data: job})
+}
 
 // publishJobs stores n jobs, job-0 to job-<n-1>, whose bodies are their ids.
 func publishJobs(t *testing.T, c *Client, n int) {
