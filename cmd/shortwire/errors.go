@@ -69,7 +69,7 @@ func explain(w io.Writer, err error) {
 		wrong      sms.Faults
 		dependency *app.DependencyError
 	)
-	lines, hint := []string{err.Error()}, ""
+	lines, hint := strings.Split(err.Error(), "\n"), ""
 	switch {
 	case errors.As(err, &usage):
 		hint = "see " + usage.command + " --help"

@@ -10,6 +10,9 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
+	"github.com/shortwire-sms/shortwire/dispatcher/spell"
 )
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
@@ -61,6 +64,7 @@ func (p *program) root() *cobra.Command {
   shortwire run   --config shortwire.yaml`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(usage.FlagError)
 	root.AddCommand(p.runCommand(), p.setupCommand(), p.checkCommand(), p.sendCommand(), p.tailCommand(), p.replayCommand(), p.pauseCommand(), p.resumeCommand(), p.statusCommand(), p.decodeCommand(), p.traceCommand(), p.versionCommand())
 	return root
 }
@@ -70,11 +74,13 @@ func knownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	root.SuggestionsMinimumDistance = 2
-	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
-		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], near[0])
+	var names []string
+	for _, c := range root.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
 	}
-	return fmt.Errorf("unknown command %q", args[0])
+	return fmt.Errorf("unknown command %q%s", args[0], spell.Hint(args[0], names))
 }
 
 // does marks the point from which errors are the command's own.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 )
 
 // usageError is a wrong flag, as opposed to a failure to run.
@@ -99,7 +100,7 @@ func newCommand(stdout io.Writer) *cobra.Command {
 			return serve(cmd.Context(), &o, cfg, stdout)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{usage.FlagError(cmd, err)} })
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	o.flags(cmd)
 	return cmd

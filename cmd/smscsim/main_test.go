@@ -211,3 +211,19 @@ func TestAdminHurtsConnections(t *testing.T) {
 	})
 	r.stop()
 }
+
+func TestAPortThatIsTakenIsNamedWithItsFlag(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	taken := strings.TrimPrefix(r.admin, "http://")
+	for want, args := range map[string][]string{
+		"--listen: ": {"--listen", taken},
+		"--admin: ":  {"--listen", "127.0.0.1:0", "--admin", taken},
+	} {
+		var stderr strings.Builder
+		code := run(args, io.Discard, &stderr)
+		if code != 1 || !strings.Contains(stderr.String(), want) || !strings.Contains(stderr.String(), "address already in use; choose another address") {
+			t.Errorf("%v: exit code %d, %s", args, code, &stderr)
+		}
+	}
+}

@@ -48,13 +48,13 @@ func serve(ctx context.Context, o *options, cfg smsctest.Config, stdout io.Write
 	}()
 	addr, err := smsc.Listen(o.listen)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", o.listen, err)
+		return fmt.Errorf("--listen: %w; choose another address, or port 0 for any free one", err)
 	}
 	ready := "smscsim: listening on " + addr.String()
 	if o.admin != "" {
 		l, err := net.Listen("tcp", o.admin)
 		if err != nil {
-			return fmt.Errorf("admin: %w", err)
+			return fmt.Errorf("--admin: %w; choose another address, or port 0 for any free one", err)
 		}
 		ready += ", admin on " + l.Addr().String()
 		defer serveAdmin(l, smsc)()

@@ -6,7 +6,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -134,11 +133,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 	adminCtx, endAdmin := context.WithCancel(alive)
 	var adminGroup errgroup.Group
-	told := ctx
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	adminGroup.Go(func() error {
-		err := a.admin.Run(adminCtx)
+		err := listenFault(a.admin.Run(adminCtx))
 		if err != nil {
 			fail(err) // without status and health nobody can operate it
 		}
@@ -151,8 +149,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 	p, err := a.connect(ctx)
 	if err != nil {
-		if told.Err() != nil {
-			return nil // told to end before it began
+		if ctx.Err() != nil {
+			return nil // told to end before it began, or by the admin server, whose error says why
 		}
 		return err
 	}
@@ -179,13 +177,8 @@ func (a *App) connect(ctx context.Context) (_ *parts, err error) {
 	if p.redis, err = receipts.Connect(a.cfg.Redis.ServerURL()); err != nil {
 		return nil, err
 	}
-	if err := p.redis.Ping(ctx).Err(); err != nil {
-		return nil, &DependencyError{What: "Redis", Err: fmt.Errorf("%s does not answer: %w", a.cfg.Redis.URL, cause(err)), Hint: "check redis.url, and that the server runs"}
-	}
-	// The ledger's one command per claim. Older servers refuse the combination.
-	probe := p.redis.Do(ctx, "set", "sw:probe", "", "nx", "get", "px", 1000)
-	if err := probe.Err(); err != nil && !errors.Is(err, redis.Nil) {
-		return nil, &DependencyError{What: "Redis", Err: fmt.Errorf("%s does not take SET NX GET: %w", a.cfg.Redis.URL, err), Hint: "Redis 7.0 or later is needed, and the right to write"}
+	if err := probeRedis(ctx, p.redis, a.cfg.Redis.URL); err != nil {
+		return nil, err
 	}
 	if p.desk, err = receipts.New(
 		receipts.Config{WorkerID: a.cfg.Worker.ID, Routes: deskRoutes(a.cfg, nil)},

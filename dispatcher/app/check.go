@@ -119,9 +119,13 @@ func checkRedis(ctx context.Context, cfg *Config) (string, error) {
 		return "", err
 	}
 	defer client.Close()
+	var fault *DependencyError
+	if err := probeRedis(ctx, client, cfg.Redis.URL); errors.As(err, &fault) {
+		return "", fmt.Errorf("%w (%s)", fault.Err, fault.Hint)
+	}
 	began := time.Now()
 	if err := client.Ping(ctx).Err(); err != nil {
-		return "", fmt.Errorf("%w (check redis.url and its password, and that the server runs)", cause(err))
+		return "", cause(err)
 	}
 	found := fmt.Sprintf("answers in %v", round(time.Since(began)))
 	info, err := client.Info(ctx, "memory", "persistence").Result()

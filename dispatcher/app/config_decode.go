@@ -10,6 +10,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/spell"
 )
 
 // Bounds, so that an alias inside its own anchor ends.
@@ -166,8 +168,8 @@ func unknownKey(key string, fields map[string]reflect.Value) string {
 	if slices.Contains(keys, key+"_env") {
 		return fmt.Sprintf("must not stand in the file: name an environment variable with %s_env, or a file with %s_file", key, key)
 	}
-	if near := nearest(key, keys); near != "" {
-		return fmt.Sprintf("is not a known key; did you mean %s?", near)
+	if hint := spell.Hint(key, keys); hint != "" {
+		return "is not a known key" + hint
 	}
 	return "is not a known key; known here: " + strings.Join(keys, ", ")
 }

@@ -43,35 +43,3 @@ func (f Faults) Error() string {
 func (f Faults) sort() {
 	slices.SortStableFunc(f, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
 }
-
-// nearest returns the word that a typing mistake most likely meant, or "".
-func nearest(word string, words []string) string {
-	best, bestDistance := "", max(2, len(word)/3)+1
-	for _, w := range words {
-		if d := editDistance(strings.ToLower(word), w); d < bestDistance {
-			best, bestDistance = w, d
-		}
-	}
-	return best
-}
-
-// editDistance is Levenshtein's, in octets.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -10,9 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/spell"
 )
 
 // Load reads and checks the configuration at path. getenv is os.Getenv
@@ -93,6 +96,19 @@ func fileProblem(err error) string {
 	return err.Error()
 }
 
+// unreadable says what to do about a file that the configuration names.
+func unreadable(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("; let user id %d read it, which shortwire runs as", os.Getuid())
+	case errors.Is(err, fs.ErrNotExist):
+		return "; relative names start at the directory of this file"
+	case errors.Is(err, syscall.EISDIR):
+		return "; name a file in it"
+	}
+	return ""
+}
+
 // checker finds what is wrong with a decoded configuration, and resolves its
 // references to files and to the environment.
 type checker struct {
@@ -148,11 +164,7 @@ func oneOf[T ~string](c *checker, path string, value T, words ...T) {
 		}
 		known[i] = string(w)
 	}
-	hint := ""
-	if near := nearest(string(value), known); near != "" {
-		hint = "; did you mean " + near + "?"
-	}
-	c.wrong(path, "must be one of %s, is %q%s", strings.Join(known, ", "), value, hint)
+	c.wrong(path, "must be one of %s, is %q%s", strings.Join(known, ", "), value, spell.Hint(string(value), known))
 }
 
 // password resolves the pair <path>.password_env and <path>.password_file.
@@ -200,7 +212,7 @@ func (c *checker) file(path string, name *string) {
 func (c *checker) read(path, name string) []byte {
 	data, err := c.files.file(c.rooted(name))
 	if err != nil {
-		c.wrong(path, "names %s, which cannot be read: %s", name, fileProblem(err))
+		c.wrong(path, "names %s, which cannot be read: %s", name, fileProblem(err)+unreadable(err))
 		return nil
 	}
 	if data == nil {

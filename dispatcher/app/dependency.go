@@ -3,18 +3,23 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
+	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
+	"github.com/shortwire-sms/shortwire/receipts"
 )
 
 // DependencyError says that something which a worker needs is out of reach or
 // not set up. Programs exit with 3 on it.
 type DependencyError struct {
-	What string // "NATS", "Redis", "SMSC"
+	What string // "NATS", "Redis", "SMSC", "admin server"
 	Err  error  // says where and why
 	Hint string // what to do; may be empty
 }
@@ -24,6 +29,50 @@ func (e *DependencyError) Error() string { return e.What + ": " + e.Err.Error() 
 
 // Unwrap returns the cause.
 func (e *DependencyError) Unwrap() error { return e.Err }
+
+// probeRedis makes sure that Redis answers and can be worked with. url is what
+// stands in the error.
+func probeRedis(ctx context.Context, client redis.UniversalClient, url string) error {
+	if err := client.Ping(ctx).Err(); err != nil {
+		return &DependencyError{What: "Redis", Err: fmt.Errorf("%s does not answer: %w", url, cause(err)), Hint: redisHint(err)}
+	}
+	err := receipts.Probe(ctx, client, "")
+	var unusable *receipts.UnusableError
+	switch {
+	case errors.As(err, &unusable):
+		return &DependencyError{What: "Redis", Err: fmt.Errorf("%s %w", url, err), Hint: unusable.Hint}
+	case err != nil:
+		return &DependencyError{What: "Redis", Err: fmt.Errorf("%s: %w", url, cause(err))}
+	}
+	return nil
+}
+
+// redisHint says what to do about a Redis that does not let us in.
+func redisHint(err error) string {
+	switch {
+	case redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "WRONGPASS"):
+		return "check the user in redis.url, and redis.password_env or password_file"
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		return "allow the user PING and what else it needs"
+	}
+	return "check redis.url, and that the server runs"
+}
+
+// listenFault says what to do about an address that the admin server cannot have.
+func listenFault(err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = "another program has this address, perhaps another worker: end it, or set another admin.listen"
+	case errors.Is(err, syscall.EACCES):
+		hint = "ports below 1024 take a privilege: set another admin.listen"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		hint = "this machine does not have the address: set another admin.listen"
+	default:
+		return err
+	}
+	return &DependencyError{What: "admin server", Err: err, Hint: hint}
+}
 
 // cause strips the request and the addresses that net/http and net repeat.
 func cause(err error) error {

@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"dispatcher/text":               {"dispatcher/sms"},
 	"dispatcher/failpoint":          {},
 	"dispatcher/latency":            {},
+	"dispatcher/spell":              {},
 	"binds/smpp":                    {"dispatcher/failpoint", "dispatcher/sms"},
 	"binds":                         {"binds/smpp", "dispatcher/sms"},
 	"binds/smsctest":                {},
@@ -34,7 +35,7 @@ var mayImport = map[string][]string{
 	"dispatcher/internal/admin":     {},
 	"dispatcher/app": {
 		"binds", "binds/smpp", "dispatcher", "dispatcher/internal/admin", "dispatcher/internal/jetstream", "dispatcher/latency",
-		"dispatcher/sms", "dispatcher/sms/publish", "dispatcher/text", "ratelimit", "receipts",
+		"dispatcher/sms", "dispatcher/sms/publish", "dispatcher/spell", "dispatcher/text", "ratelimit", "receipts",
 	},
 }
 

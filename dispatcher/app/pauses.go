@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
+	"github.com/shortwire-sms/shortwire/dispatcher/spell"
 	"github.com/shortwire-sms/shortwire/ratelimit"
 	"github.com/shortwire-sms/shortwire/receipts"
 )
@@ -234,11 +235,7 @@ type UnknownRouteError struct {
 
 // Error implements error.
 func (e *UnknownRouteError) Error() string {
-	hint := ""
-	if near := nearest(e.Route, e.Known); near != "" {
-		hint = "; did you mean " + near + "?"
-	}
-	return fmt.Sprintf("route %q is not configured, known are %s%s", e.Route, strings.Join(e.Known, ", "), hint)
+	return fmt.Sprintf("route %q is not configured, known are %s%s", e.Route, strings.Join(e.Known, ", "), spell.Hint(e.Route, e.Known))
 }
 
 func (p *Pauses) known(route string) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms/publish"
+	"github.com/shortwire-sms/shortwire/dispatcher/spell"
 )
 
 // SendRequest is one job and where it goes.
@@ -100,11 +101,7 @@ func checkSend(cfg *Config, origin sms.Origin, job publish.Job) error {
 }
 
 func unknownRoute(cfg *Config, name string) sms.Fault {
-	reason := fmt.Sprintf("%q is not configured", name)
-	if near := nearest(name, routeNames(cfg)); near != "" {
-		reason += "; did you mean " + near + "?"
-	}
-	return sms.Fault{Field: "route", Reason: reason}
+	return sms.Fault{Field: "route", Reason: fmt.Sprintf("%q is not configured%s", name, spell.Hint(name, routeNames(cfg)))}
 }
 
 // progress is what the results of a job have said so far, in any order: a

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -22,6 +23,10 @@ func beginLedger(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	defer client.Close()
+	var fault *DependencyError
+	if err := probeRedis(ctx, client, cfg.Redis.URL); errors.As(err, &fault) {
+		return fmt.Errorf("%w (%s)", fault.Err, fault.Hint)
+	}
 	for i := range cfg.Routes {
 		if s := cfg.Routes[i].newSlots(client, "setup"); s != nil {
 			if _, err := s.Slots.Renew(ctx, ratelimit.SlotUse{}); err != nil {
@@ -41,7 +46,7 @@ func Setup(ctx context.Context, cfg *Config, w io.Writer) error {
 	}
 	defer client.Close()
 	if err := beginLedger(ctx, cfg); err != nil {
-		if _, err := fmt.Fprintf(w, "notice: redis %s: %v; run setup again once it is there\n", cfg.Redis.URL, err); err != nil {
+		if _, err := fmt.Fprintf(w, "notice: redis: %v; run setup again once it can be used\n", err); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}

@@ -74,7 +74,7 @@ func (c *Client) checkServer(ctx context.Context) error {
 	var v [2]int
 	version := c.in.ConnectedServerVersion()
 	if _, err := fmt.Sscanf(version, "%d.%d", &v[0], &v[1]); err == nil && slices.Compare(v[:], minServer[:]) < 0 {
-		return fmt.Errorf("nats-server %s on %s is too old: message schedules need %d.%d", version, c.server(), minServer[0], minServer[1])
+		return fmt.Errorf("nats-server %s on %s is too old: upgrade it to %d.%d or later, which has message schedules", version, c.server(), minServer[0], minServer[1])
 	}
 	return nil
 }
