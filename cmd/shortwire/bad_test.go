@@ -10,8 +10,10 @@ import (
 	"regexp"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
@@ -76,8 +78,14 @@ func badNATS(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Defer(stop)
 		url = "nats://" + l.Addr().String()
 	case "foreign":
-		_, err := s.GlobalAccount().AddStream(&server.StreamConfig{Name: "SMS_JOBS_ACME", Subjects: []string{"sms.jobs.acme.>"}, Storage: server.FileStorage})
+		nc, err := nats.Connect(url)
 		ts.Check(err)
+		defer nc.Close()
+		answer, err := nc.Request("$JS.API.STREAM.CREATE.SMS_JOBS_ACME", []byte(`{"name":"SMS_JOBS_ACME","subjects":["sms.jobs.acme.>"],"retention":"limits"}`), 10*time.Second)
+		ts.Check(err)
+		if bytes.Contains(answer.Data, []byte(`"error"`)) {
+			ts.Fatalf("create stream: %s", answer.Data)
+		}
 	}
 	ts.Setenv("NATS", url)
 }
