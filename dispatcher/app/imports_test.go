@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"ratelimit":                     {"dispatcher/sms"},
 	"receipts":                      {"dispatcher/failpoint", "dispatcher/latency", "dispatcher/sms", "dispatcher/text"},
 	"receipts/redistest":            {},
+	"deploy/asyncapi":               {"dispatcher/sms"},
 	"deploy/examples/consumer":      {"dispatcher/sms"},
 	"deploy/scaling":                {},
 	"deploy/sbom":                   {},
