@@ -46,7 +46,7 @@ Exit codes:
   0  done, or drained
   1  failed while running
   2  wrong usage or configuration
-  3  NATS, Redis, the SMSC or the worker cannot be reached, or is not set up
+  3  NATS, Redis, the SMSC, the worker or its own port cannot be used, or is not set up
   4  a second signal ended the process
   5  send --wait: the message was not delivered`
 
@@ -65,7 +65,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(usage.FlagError)
-	root.AddCommand(p.runCommand(), p.setupCommand(), p.checkCommand(), p.sendCommand(), p.tailCommand(), p.replayCommand(), p.pauseCommand(), p.resumeCommand(), p.statusCommand(), p.decodeCommand(), p.traceCommand(), p.versionCommand())
+	root.AddCommand(p.runCommand(), p.setupCommand(), p.checkCommand(), p.sendCommand(), p.tailCommand(), p.replayCommand(), p.pauseCommand(), p.resumeCommand(), p.statusCommand(), p.decodeCommand(), p.traceCommand(), p.versionCommand(), p.docsCommand())
 	return root
 }
 

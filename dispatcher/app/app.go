@@ -92,7 +92,7 @@ func New(cfg *Config, deps Deps) (*App, error) {
 	if a.metrics, err = admin.NewMetrics(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(observe(a.metrics, a.Status), observeChanges(a.metrics, a.Status), observeSpreads(a.metrics, a.Status), observeWorker(a.metrics, a.Status, a.ready)); err != nil {
+	if err := instrument(a.metrics, a.Status, a.ready); err != nil {
 		return nil, err
 	}
 	a.admin = admin.New(admin.Config{Listen: cfg.Admin.Listen, Token: string(cfg.Admin.Token)}, admin.Deps{

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -20,6 +21,11 @@ type instruments struct {
 	limitedFor                                                                      metric.Float64ObservableCounter
 	matchRate                                                                       metric.Float64ObservableGauge
 	limit, diversion, waiting, producers, bound, slots, slotLimit, inFlight, window metric.Int64ObservableGauge
+}
+
+// instrument registers all that a worker exports.
+func instrument(m *admin.Metrics, status func() Status, ready func() error) error {
+	return errors.Join(observe(m, status), observeChanges(m, status), observeSpreads(m, status), observeWorker(m, status, ready))
 }
 
 func observe(m *admin.Metrics, status func() Status) error {
