@@ -179,7 +179,7 @@ func (b *bind) config(late context.Context) smpp.Config {
 	cfg.OnFree = b.pool.notify
 	if deliver := b.pool.deps.Deliver; deliver != nil {
 		// Also in a transmitter: some SMSCs send receipts where the message came from.
-		cfg.Handler = func(ctx context.Context, in *smpp.Inbound) uint32 { return deliver(ctx, b.name, in) }
+		cfg.Handler = func(ctx context.Context, burst []*smpp.Inbound) { deliver(ctx, b.name, burst) }
 	}
 	cfg.Late = func(ref sms.JobRef, a sms.Accepted) {
 		b.late.Go(func() { b.pool.late(late, ref, a) })

@@ -60,10 +60,10 @@ type Config struct {
 // Deps is what a pool needs from outside. All are optional.
 type Deps struct {
 	Logger *slog.Logger // default none
-	// Deliver takes a deliver_sm or data_sm that came in on the named bind and
-	// returns the command_status to answer. It runs in a goroutine of its own;
-	// ctx ends with the session. Nil: the SMSC is told to keep its messages.
-	Deliver func(ctx context.Context, bind string, in *smpp.Inbound) (status uint32)
+	// Deliver takes deliver_sm and data_sm that came in on the named bind, and
+	// has each answered: it is smpp.Config.Handler. Nil: the SMSC is told to keep
+	// its messages.
+	Deliver func(ctx context.Context, bind string, burst []*smpp.Inbound)
 	// Late hears of a message that was accepted after its reply had been given
 	// as uncertain. It runs in a goroutine of its own.
 	Late func(ctx context.Context, ref sms.JobRef, a sms.Accepted)

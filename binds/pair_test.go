@@ -40,11 +40,11 @@ func (r *rig) states() map[string]State {
 func TestAPairSubmitsOnOneSessionAndHearsReceiptsOnTheOther(t *testing.T) {
 	var receipts atomic.Pointer[[]string]
 	receipts.Store(new([]string))
-	deps := Deps{Deliver: func(_ context.Context, bind string, in *smpp.Inbound) uint32 {
+	deps := Deps{Deliver: each(func(_ context.Context, bind string, in *smpp.Inbound) uint32 {
 		all := append(slices.Clone(*receipts.Load()), bind)
 		receipts.Store(&all)
 		return 0
-	}}
+	})}
 	bubble(t, smsctest.Config{}, Config{Pair: true, Window: 7}, deps, func(t *testing.T, r *rig) {
 		msgs := parts(1, "447700900123")
 		msgs[0].RegisteredDelivery = 1
@@ -68,7 +68,7 @@ func TestAPairSubmitsOnOneSessionAndHearsReceiptsOnTheOther(t *testing.T) {
 
 func TestHalfAPairWorksWithoutTheOther(t *testing.T) {
 	var mos atomic.Int64
-	deps := Deps{Deliver: func(context.Context, string, *smpp.Inbound) uint32 { mos.Add(1); return 0 }}
+	deps := Deps{Deliver: each(func(context.Context, string, *smpp.Inbound) uint32 { mos.Add(1); return 0 })}
 	refuse := atomic.Uint32{}
 	sim := smsctest.Config{OnBind: func(b *smsctest.BindRequest) uint32 {
 		if b.CommandID == refuse.Load() {

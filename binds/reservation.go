@@ -179,6 +179,7 @@ func (r *Reservation) abandon() {
 // reply turns an ended call into its reply.
 func (r *Reservation) reply(c *smpp.Call) sms.Reply {
 	r.open--
+	r.session.Taken()
 	reply := r.fate(c.Part, c.Err)
 	reply.Latency = c.Latency
 	switch {

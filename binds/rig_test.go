@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/shortwire-sms/shortwire/binds/smpp"
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
@@ -169,4 +170,13 @@ func codes(replies []sms.Reply) []sms.Code {
 		out[r.Part-1] = code(r.Err)
 	}
 	return out
+}
+
+// each makes a Deps.Deliver of one that takes a single message.
+func each(handle func(ctx context.Context, bind string, in *smpp.Inbound) (status uint32)) func(ctx context.Context, bind string, burst []*smpp.Inbound) {
+	return func(ctx context.Context, bind string, burst []*smpp.Inbound) {
+		for _, in := range burst {
+			in.Answer(handle(ctx, bind, in))
+		}
+	}
 }

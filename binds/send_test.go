@@ -282,10 +282,10 @@ func TestABindAtItsRateLeavesItToOthers(t *testing.T) {
 
 func TestInboundMessagesNameTheirBind(t *testing.T) {
 	got := make(chan string, 1)
-	deps := Deps{Deliver: func(_ context.Context, bind string, in *smpp.Inbound) uint32 {
+	deps := Deps{Deliver: each(func(_ context.Context, bind string, in *smpp.Inbound) uint32 {
 		got <- bind + " " + in.Message.Source.Addr
 		return 0
-	}}
+	})}
 	bubble(t, smsctest.Config{}, Config{}, deps, func(t *testing.T, r *rig) {
 		r.smsc.DeliverMO(smsctest.MO{SystemID: "acme", Source: "447700900123", Destination: "ACME"})
 		if g := <-got; g != "acme/1 447700900123" {

@@ -17,16 +17,16 @@ import (
 func (d *Dispatcher) handle(intake, work context.Context, hands *hands, del Delivery) {
 	place := uint64(d.stats.received.Add(1))
 	a, err := d.decode(del)
+	a.place, a.hands = place, hands
+	defer d.leave(a)
 	if err != nil {
 		d.refuse(work, a, err)
 		return
 	}
-	a.place = place
 	if !d.begin(a) { // this process has the job in hand already
 		d.postpone(work, a)
 		return
 	}
-	defer d.end(a)
 
 	for {
 		turn, err := d.admit(intake, a)
@@ -53,7 +53,7 @@ func (d *Dispatcher) handle(intake, work context.Context, hands *hands, del Deli
 		}
 		failpoint.Hit("after-claim")
 		if s == proceed {
-			if err := d.send(work, hands, a, turn); err != nil {
+			if err := d.send(work, a, turn); err != nil {
 				d.giveBack(work, a)
 				return
 			}
@@ -90,6 +90,10 @@ type attempt struct {
 	tries   int         // that were throttled
 	outcome *sms.Result // once known
 	lost    time.Time   // since when the ledger may have forgotten the job
+
+	hands   *hands // that the job takes one of
+	listed  bool   // entered in InHand
+	leaving bool   // the outcome is on its way to where its end comes from
 }
 
 var errExpired = errors.New("expires_at passed")
@@ -216,14 +220,14 @@ func (d *Dispatcher) conclude(work context.Context, a *attempt, s step, err erro
 // send hands the next parts to the reserved bind and records each that the
 // SMSC accepts; the last one is recorded together with the job's outcome. The
 // error is not nil when work ended before an answer could be recorded.
-func (d *Dispatcher) send(work context.Context, hands *hands, a *attempt, turn Reservation) error {
+func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) error {
 	var lost error
-	hands.away()
+	a.hands.away()
 	answered := false
 	turn.Send(work, a.ref, a.todo[:min(len(a.todo), a.turn)])
 	for reply, ok := turn.Next(work); ok; reply, ok = turn.Next(work) {
 		if !answered {
-			hands.back()
+			a.hands.back()
 			answered = true
 		}
 		if reply.Err != nil {
@@ -306,9 +310,20 @@ func (d *Dispatcher) giveBack(work context.Context, a *attempt) {
 	a.del.HandBack(lookAgain)
 }
 
-// finish publishes the outcome and, once it is durable, acks the job.
+// finish publishes the outcome. Nobody waits for that: its end is the job's.
 func (d *Dispatcher) finish(work context.Context, a *attempt) {
-	if err := d.deps.Publisher.Publish(work, a.outcome); err != nil {
+	a.leaving = true
+	d.jobs.Add(1)
+	d.deps.Publisher.PublishThen(work, a.outcome, func(err error) {
+		d.published(work, a, err)
+		d.end(a)
+		d.jobs.Done()
+	})
+}
+
+// published acks the job once its outcome is durable.
+func (d *Dispatcher) published(work context.Context, a *attempt, err error) {
+	if err != nil {
 		d.log.Warn("result not published, job handed back", "job_id", a.ref.JobID, "err", err)
 		d.giveBack(work, a)
 		return
@@ -318,4 +333,11 @@ func (d *Dispatcher) finish(work context.Context, a *attempt) {
 	d.failed(a)
 	a.del.Ack()
 	failpoint.Hit("after-ack")
+}
+
+// leave ends the job unless that follows; see finish.
+func (d *Dispatcher) leave(a *attempt) {
+	if !a.leaving {
+		d.end(a)
+	}
 }

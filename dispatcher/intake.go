@@ -46,7 +46,7 @@ func (d *Dispatcher) consumeLane(intake, work context.Context, lane sms.Lane, ha
 // errResized ends a pass of consumeLane.
 var errResized = errors.New("the number of jobs in hand changes")
 
-// consume runs each job of one lane in a goroutine. Goroutines are kept for
+// consume runs each job of one lane in a goroutine, which gives its hand back. Goroutines are kept for
 // the next job: their stacks have grown to what a job needs. It returns when
 // pass, a part of intake, ends.
 func (d *Dispatcher) consume(pass, intake, work context.Context, lane sms.Lane, hands *hands, deliver func(handle func(Delivery)) error) error {
@@ -63,7 +63,6 @@ func (d *Dispatcher) consume(pass, intake, work context.Context, lane sms.Lane, 
 			d.jobs.Go(func() {
 				for ok := true; ok; del, ok = <-next {
 					d.handle(intake, work, hands, del)
-					hands.put()
 				}
 			})
 		}

@@ -92,11 +92,11 @@ type published struct {
 	n  map[sms.Kind]int // guarded by mu
 }
 
-func (p *published) Publish(_ context.Context, r *sms.Result) error {
+func (p *published) PublishThen(_ context.Context, r *sms.Result, done func(error)) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.n[r.Kind]++
-	return nil
+	p.mu.Unlock()
+	done(nil)
 }
 
 // handed is a delivery of a job of some parts.

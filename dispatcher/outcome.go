@@ -19,10 +19,17 @@ const lookAgain = 5 * time.Second
 
 // begin enters the job into this process's hand, or says that it is there.
 func (d *Dispatcher) begin(a *attempt) bool {
-	return d.deps.InHand.add(jobKey{a.ref.Producer, a.ref.JobID})
+	a.listed = d.deps.InHand.add(jobKey{a.ref.Producer, a.ref.JobID})
+	return a.listed
 }
 
-func (d *Dispatcher) end(a *attempt) { d.deps.InHand.remove(jobKey{a.ref.Producer, a.ref.JobID}) }
+// end is that of the job here.
+func (d *Dispatcher) end(a *attempt) {
+	if a.listed {
+		d.deps.InHand.remove(jobKey{a.ref.Producer, a.ref.JobID})
+	}
+	a.hands.put()
+}
 
 // jobKey names a job among all producers.
 type jobKey struct{ producer, job string }

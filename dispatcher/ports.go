@@ -46,10 +46,11 @@ type Before struct {
 	Stored int64      // when the job was stored, Unix ms, if it was delivered before; else 0
 }
 
-// Publisher makes results durable. Publish returns once the server
-// has acknowledged it; it retries through disconnections until ctx ends.
+// Publisher makes results durable. PublishThen returns at once; done is called
+// once the server has acknowledged the result, or when ctx ends, and must not
+// block. Through disconnections it is tried again.
 type Publisher interface {
-	Publish(ctx context.Context, r *sms.Result) error
+	PublishThen(ctx context.Context, r *sms.Result, done func(error))
 }
 
 // Retrier stores a job for another attempt. Schedule returns once it is durable.

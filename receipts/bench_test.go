@@ -18,8 +18,9 @@ import (
 
 type discard struct{}
 
-func (discard) Publish(context.Context, *sms.Result) error         { return nil }
-func (discard) PublishInbound(context.Context, *sms.Inbound) error { return nil }
+func (discard) Publish(context.Context, *sms.Result) error                     { return nil }
+func (discard) PublishThen(_ context.Context, _ *sms.Result, done func(error)) { done(nil) }
+func (discard) PublishInbound(context.Context, *sms.Inbound) error             { return nil }
 
 func benchDesk(b *testing.B) *Desk {
 	b.Helper()

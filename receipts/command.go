@@ -113,6 +113,12 @@ func (l *list) again() *list {
 	return l
 }
 
+// again is for one that may have failed.
+func (c *command) again() *command {
+	c.SetErr(nil)
+	return c
+}
+
 // Args implements redis.Cmder.
 func (c *command) Args() []any { return c.args[:c.used] }
 

@@ -49,6 +49,8 @@ type Deps struct {
 // acknowledged, and fail only when ctx ends.
 type Publisher interface {
 	Publish(ctx context.Context, r *sms.Result) error
+	// PublishThen is Publish that does not wait; done must not block.
+	PublishThen(ctx context.Context, r *sms.Result, done func(error))
 	PublishInbound(ctx context.Context, m *sms.Inbound) error
 }
 

@@ -113,16 +113,8 @@ func (d *Desk) takeOver(ctx context.Context, id *messageID, before string) bool 
 // lookUp finds the part that has one of the keys, the first that is known, and
 // reads it into owner. A final receipt shortens how long its id is remembered.
 func (d *Desk) lookUp(ctx context.Context, route string, keys []string, final bool, owner *correlation) (known bool, err error) {
-	ttl := d.route(route).finalTTL
-	get := func(cmd *command) *command {
-		if final {
-			return cmd.getAndExpire(ttl)
-		}
-		return cmd.get()
-	}
-	cmd := d.store.command()
-	cmd.key = d.keys.appendID(cmd.key, route, keys[0])
-	if _, err := one(ctx, d.store, "look up message id", func() *command { return get(cmd) }); err != nil {
+	cmd := d.lookup(route, keys[0], final)
+	if _, err := one(ctx, d.store, "look up message id", cmd.again); err != nil {
 		return false, err
 	}
 	value := cmd.Val()
@@ -133,9 +125,7 @@ func (d *Desk) lookUp(ctx context.Context, route string, keys []string, final bo
 	cmds, err := d.store.many(ctx, "look up message ids", func() []redis.Cmder {
 		all := make([]redis.Cmder, 0, len(keys)-1)
 		for _, key := range keys[1:] {
-			cmd := d.store.command()
-			cmd.key = d.keys.appendID(cmd.key, route, key)
-			all = append(all, get(cmd))
+			all = append(all, d.lookup(route, key, final))
 		}
 		return all
 	})
@@ -148,6 +138,16 @@ func (d *Desk) lookUp(ctx context.Context, route string, keys []string, final bo
 		}
 	}
 	return false, nil
+}
+
+// lookup is the command that finds a part by one key.
+func (d *Desk) lookup(route, key string, final bool) *command {
+	cmd := d.store.command()
+	cmd.key = d.keys.appendID(cmd.key, route, key)
+	if final {
+		return cmd.getAndExpire(d.route(route).finalTTL)
+	}
+	return cmd.get()
 }
 
 // known reads what is kept under a message id. What cannot be read counts as
@@ -185,8 +185,8 @@ func (d *Desk) jobState(ctx context.Context, owner *correlation, res *sms.Result
 	if !res.Final {
 		return "", nil
 	}
-	if owner.Total <= 1 && !owner.Doubt {
-		return res.State, nil
+	if owner.single() {
+		return owner.soleState(res), nil
 	}
 	route := d.route(owner.Carrier()) // as long as its receipts may take
 	cmd, err := one(ctx, d.store, "note final state", func() *redis.Cmd {
@@ -206,4 +206,15 @@ func (d *Desk) jobState(ctx context.Context, owner *correlation, res *sms.Result
 		}
 	}
 	return "", nil
+}
+
+// single reports whether the job is of one part, and was never in doubt.
+func (owner *correlation) single() bool { return owner.Total <= 1 && !owner.Doubt }
+
+// soleState is the job's state after a receipt of its only part.
+func (owner *correlation) soleState(res *sms.Result) sms.State {
+	if !res.Final {
+		return ""
+	}
+	return res.State
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
-// What Deliver answers (SMPP 3.4 §5.1.3).
+// What DeliverAll answers (SMPP 3.4 §5.1.3).
 const (
 	statusOK        uint32 = 0x00000000 // ESME_ROK
 	statusTemporary uint32 = 0x00000064 // ESME_RX_T_APPN: the SMSC keeps the message and tries again
@@ -116,18 +116,8 @@ func (d *Desk) SetRoutes(routes map[string]Route) error {
 	return nil
 }
 
-// Deliver takes one deliver_sm or data_sm of a route and returns the
-// command_status of its response: ESME_ROK once what it carried is durable,
-// else ESME_RX_T_APPN, after DeliverTimeout at most.
-func (d *Desk) Deliver(ctx context.Context, route, bind string, m *sms.Message) (status uint32) {
-	ctx = d.terms.join(ctx, time.Now(), d.cfg.DeliverTimeout)
-	var err error
-	if d.route(route).Receipts.IsReceipt(m) {
-		d.route(route).counters.receipts.Add(1)
-		err = d.receipt(ctx, route, m)
-	} else {
-		err = d.inbound(ctx, route, bind, m)
-	}
+// status is what the SMSC hears of a message.
+func (d *Desk) status(route, bind string, err error) uint32 {
 	if err != nil {
 		d.route(route).counters.refused.Add(1)
 		d.log.Warn("delivery refused for now", "route", route, "bind", bind, "err", err)
@@ -136,36 +126,62 @@ func (d *Desk) Deliver(ctx context.Context, route, bind string, m *sms.Message) 
 	return statusOK
 }
 
-// receipt publishes a receipt with its job, or parks it.
-func (d *Desk) receipt(ctx context.Context, route string, m *sms.Message) error {
+// arrival is a receipt that was read.
+type arrival struct {
+	parsed Parsed
+	result *sms.Result // as it would be published without a job
+	keys   []string    // under which its job may be known; none when it has no message id
+	room   [4]string   // for keys
+}
+
+func (r *route) read(in *arrival, route string, m *sms.Message) {
 	failpoint.Hit("receipt-received")
-	r := d.route(route)
-	p, rules := r.Receipts.Parse(m), r.IDs
-	res := receiptResult(route, rules.shown(p), &p)
-	var room [4]string // not allocated
-	keys := rules.appendCandidates(room[:0], &p, notation(r.counters.seen.Load()))
-	if len(keys) == 0 { // the same text may be of another mobile
-		res.ID = sms.ReceiptID(route, " "+m.Source.Addr+" "+m.Destination.Addr+" "+p.Raw, p.State, p.ErrorCode, p.DoneDate)
-		return d.publishUnmatched(ctx, res)
+	r.counters.receipts.Add(1)
+	p, rules := &in.parsed, r.IDs
+	*p = r.Receipts.Parse(m)
+	in.result = receiptResult(route, rules.shown(*p), p)
+	in.keys = rules.appendCandidates(in.room[:0], p, notation(r.counters.seen.Load()))
+	if len(in.keys) == 0 { // the same text may be of another mobile
+		in.result.ID = sms.ReceiptID(route, " "+m.Source.Addr+" "+m.Destination.Addr+" "+p.Raw, p.State, p.ErrorCode, p.DoneDate)
+	}
+}
+
+// receipt publishes a receipt with its job, which is looked for under keys, or
+// parks it.
+func (d *Desk) receipt(ctx context.Context, route string, in *arrival, keys []string) error {
+	if len(in.keys) == 0 {
+		return d.publishUnmatched(ctx, in.result)
 	}
 	var owner correlation
-	known, err := d.lookUp(ctx, route, keys, res.Final, &owner)
-	if err != nil {
-		return err
-	}
-	failpoint.Hit("receipt-looked-up")
-	if known && rules.Submit == IDAuto {
-		learn(&r.counters.seen, &p, owner.ID)
-	}
-	if !known {
-		if known, err = d.park(ctx, route, keys, res, &owner); err != nil {
+	known := false
+	if len(keys) > 0 {
+		var err error
+		if known, err = d.lookUp(ctx, route, keys, in.result.Final, &owner); err != nil {
 			return err
 		}
 	}
-	if !known {
-		return nil
+	return d.conclude(ctx, route, in, known, &owner)
+}
+
+// conclude goes on with a receipt that was looked up.
+func (d *Desk) conclude(ctx context.Context, route string, in *arrival, known bool, owner *correlation) error {
+	failpoint.Hit("receipt-looked-up")
+	if known {
+		d.learn(route, in, owner)
+	} else {
+		var err error
+		if known, err = d.park(ctx, route, in.keys, in.result, owner); err != nil || !known {
+			return err
+		}
 	}
-	return d.publishMatched(ctx, &owner, res)
+	return d.publishMatched(ctx, owner, in.result)
+}
+
+// learn notes how the SMSC writes its message ids.
+func (d *Desk) learn(route string, in *arrival, owner *correlation) {
+	if r := d.route(route); r.IDs.Submit == IDAuto {
+		learn(&r.counters.seen, &in.parsed, owner.ID)
+	}
 }
 
 // receiptResult is the receipt as it would be published without a job.
@@ -210,20 +226,30 @@ func receiptResult(route, messageID string, p *Parsed) *sms.Result {
 // publishMatched publishes a receipt with what its job says, under the job's
 // route whichever brought it.
 func (d *Desk) publishMatched(ctx context.Context, owner *correlation, res *sms.Result) error {
-	res.Producer, res.JobID, res.Meta = owner.Producer, owner.JobID, owner.Meta
-	res.Attempt, res.PossibleDuplicate = owner.Attempt, owner.Doubt
-	res.Part, res.PartsTotal, res.MessageID = owner.Part, owner.Total, owner.ID
 	state, err := d.jobState(ctx, owner, res)
 	if err != nil {
 		return err
 	}
-	res.JobState = state
 	counters := d.route(res.Route).counters
+	owner.address(res, state)
+	failpoint.Hit("receipt-counted")
+	return counters.published(owner, res, d.pub.Publish(ctx, res))
+}
+
+// address gives a receipt what its job says.
+func (owner *correlation) address(res *sms.Result, jobState sms.State) {
+	res.Producer, res.JobID, res.Meta = owner.Producer, owner.JobID, owner.Meta
+	res.Attempt, res.PossibleDuplicate = owner.Attempt, owner.Doubt
+	res.Part, res.PartsTotal, res.MessageID = owner.Part, owner.Total, owner.ID
+	res.JobState = jobState
 	if owner.Route != res.Route {
 		res.Route, res.Via = owner.Route, res.Route
 	}
-	failpoint.Hit("receipt-counted")
-	if err := d.pub.Publish(ctx, res); err != nil {
+}
+
+// published counts a receipt that was published, or could not be.
+func (counters *routeCounters) published(owner *correlation, res *sms.Result, err error) error {
+	if err != nil {
 		counters.publishErrors.Add(1)
 		return fmt.Errorf("publish receipt: %w", err)
 	}

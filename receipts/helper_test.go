@@ -256,3 +256,7 @@ func (r *relay) answers(to io.Writer, from io.Reader) {
 		}
 	}
 }
+
+func (p *results) PublishThen(ctx context.Context, r *sms.Result, done func(error)) {
+	go func() { done(p.Publish(ctx, r)) }()
+}

@@ -52,7 +52,7 @@ func newSession(conn net.Conn, cfg Config) (*Session, error) {
 		closed:   make(chan struct{}),
 		noSubmit: make(chan struct{}),
 		wake:     make(chan struct{}, 1),
-		work:     make(chan bool, cfg.MaxHandlers+maxIdle), // one for each handler that may be there
+		arrived:  make(chan struct{}, 1),
 		calls:    newCallTable(cfg.Window),
 		crowding: crowding{size: cfg.Window, limit: cfg.Window},
 		control:  make(map[uint32]control),

@@ -16,7 +16,12 @@ type Inbound struct {
 	Sequence uint32 // the SMSC's; 0 and values above 0x7FFFFFFF have been seen
 	Received time.Time
 	Message  sms.Message
+
+	session *Session // that answers it
 }
+
+// Content is what the SMSC sent.
+func (in *Inbound) Content() *sms.Message { return &in.Message }
 
 var errTruncated = errors.New("body ends inside a mandatory field")
 

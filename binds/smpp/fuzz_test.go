@@ -102,10 +102,10 @@ func FuzzSession(f *testing.F) {
 	addRecords(f, func(octets []byte) { f.Add(octets) })
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		handled := 0
-		s, err := newSession(&streamConn{}, Config{Window: 4, MaxHandlers: 1, Handler: func(context.Context, *Inbound) uint32 {
+		s, err := newSession(&streamConn{}, Config{Window: 4, MaxHandled: 1, Handler: Each(func(context.Context, *Inbound) uint32 {
 			handled++ // one handler, awaited before it is read
 			return StatusOK
-		}})
+		})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,11 +137,8 @@ func FuzzSession(f *testing.F) {
 				messages++
 			}
 		}
-		s.waitFor(ctx, func() bool { return s.handling == 0 })
+		s.waitFor(ctx, s.answeredAll)
 		end()
-		s.mu.Lock()
-		s.dismissLocked()
-		s.mu.Unlock()
 		s.handlers.Wait()
 		if diff := cmp.Diff(want, answersIn(t, s.out)); diff != "" && s.state != stateClosed {
 			t.Errorf("answers (-want +got):\n%s", diff)

@@ -30,14 +30,14 @@ func TestDeliverSMIsAnsweredAfterItsHandlerWithSeventeenOctets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var handled time.Time
-		r := startPipe(t, Config{Handler: func(_ context.Context, in *Inbound) uint32 {
+		r := startPipe(t, Config{Handler: Each(func(_ context.Context, in *Inbound) uint32 {
 			time.Sleep(3 * time.Second)
 			handled = time.Now()
 			if in.Command == CommandDataSM {
 				return StatusTemporary
 			}
 			return StatusOK
-		}})
+		})})
 		r.peer.send(rawPDU{command: cmdDeliverSM, sequence: 0xA2859F22, body: deliverBody("x")})
 		p := r.peer.want(cmdDeliverSM | responseBit)
 		if handled.IsZero() {
@@ -57,7 +57,7 @@ func TestDeliverSMIsAnsweredAfterItsHandlerWithSeventeenOctets(t *testing.T) {
 func TestOddPDUsLeaveTheSessionUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := startPipe(t, Config{Handler: func(context.Context, *Inbound) uint32 { return 0 }})
+		r := startPipe(t, Config{Handler: Each(func(context.Context, *Inbound) uint32 { return 0 })})
 		r.peer.send(
 			rawPDU{command: 0x110, sequence: 0x0A342EE7, body: []byte("junk")}, // unknown request
 			rawPDU{command: 0x80000110, sequence: 0x0A342EE8},                  // unknown response: never nacked
@@ -116,10 +116,10 @@ func TestPDUsBeforeTheBindResponseAreDealtWith(t *testing.T) {
 			peer.respond(bind, 0, "smsc\x00\x02\x10\x00\x01\x34")
 		}()
 		texts := make(chan string, 1)
-		s, err := Bind(t.Context(), here, Config{Handler: func(_ context.Context, in *Inbound) uint32 {
+		s, err := Bind(t.Context(), here, Config{Handler: Each(func(_ context.Context, in *Inbound) uint32 {
 			texts <- string(in.Message.ShortMessage)
 			return 0
-		}})
+		})})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -123,18 +123,18 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 const hangUpTimeout = 500 * time.Millisecond
 
 // Unbind ends the session in good order: no new submits, then the open calls
-// and handlers get their end until ctx ends, then unbind, whose response is
+// and messages get their end until ctx ends, then unbind, whose response is
 // awaited for Config.UnbindTimeout while all else goes on. It may be called
-// from a handler. Run returns soon after. The error is nil, or ErrUnbindTimeout.
+// before a message is answered that waits for it. Run returns soon after. The error is nil, or ErrUnbindTimeout.
 func (s *Session) Unbind(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopSubmitsLocked()
 	s.mu.Unlock()
 	s.waitFor(ctx, func() bool { return s.calls.n == 0 })
-	// Handlers get less: the one that called Unbind is among them.
-	handlers, cancel := context.WithTimeout(ctx, s.cfg.UnbindTimeout)
+	// Messages get less: one of them may wait for Unbind.
+	messages, cancel := context.WithTimeout(ctx, s.cfg.UnbindTimeout)
 	defer cancel()
-	s.waitFor(handlers, func() bool { return s.handling == 0 })
+	s.waitFor(messages, s.answeredAll)
 
 	s.mu.Lock()
 	if s.state == stateClosed {

@@ -52,10 +52,10 @@ func TestEnquireLinkIsAnsweredWhileHandlersAreBusy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		r := startPipe(t, Config{MaxHandlers: 2, MaxQueued: 1, Handler: func(context.Context, *Inbound) uint32 {
+		r := startPipe(t, Config{MaxHandled: 2, MaxQueued: 1, Handler: Each(func(context.Context, *Inbound) uint32 {
 			<-release
 			return 0
-		}})
+		})})
 		for i := range uint32(4) {
 			r.peer.send(rawPDU{command: cmdDeliverSM, sequence: 10 + i, body: deliverBody("hello")})
 			synctest.Wait()
@@ -101,7 +101,7 @@ func TestUnbindWaitsForOpenCallsAndForItsResponse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		handled := false
-		r := startPipe(t, Config{Handler: func(context.Context, *Inbound) uint32 { handled = true; return 0 }})
+		r := startPipe(t, Config{Handler: Each(func(context.Context, *Inbound) uint32 { handled = true; return 0 })})
 		done := make(chan *Call, 1)
 		r.submit(t, sms.JobRef{}, done)
 		p := r.peer.want(cmdSubmitSM)
@@ -158,10 +158,10 @@ func TestUnbindMayBeCalledFromAHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *Session
 		result := make(chan error, 1)
-		r := startPipe(t, Config{Handler: func(ctx context.Context, _ *Inbound) uint32 {
+		r := startPipe(t, Config{Handler: Each(func(ctx context.Context, _ *Inbound) uint32 {
 			result <- s.Unbind(ctx)
 			return 0
-		}})
+		})})
 		s = r.Session
 		r.peer.send(rawPDU{command: cmdDeliverSM, sequence: 5, body: deliverBody("x")})
 		r.peer.respond(r.peer.want(cmdUnbind), 0, "")

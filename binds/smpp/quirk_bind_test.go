@@ -102,7 +102,7 @@ func TestPDUsAheadOfTheBindResponseAreServed(t *testing.T) {
 		},
 	}
 	got := make(messages, 8)
-	bubble(t, sim, smpp.Config{Handler: got.handle}, func(t *testing.T, e *esme) {
+	bubble(t, sim, smpp.Config{Handler: smpp.Each(got.handle)}, func(t *testing.T, e *esme) {
 		if in := <-got; string(in.Message.ShortMessage) != "early" {
 			t.Errorf("got %+v", in)
 		}

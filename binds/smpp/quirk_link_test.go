@@ -69,7 +69,7 @@ func TestTheSMSCsEnquireLinkIsAnsweredBesideBusyHandlers(t *testing.T) {
 		<-ctx.Done()
 		return smpp.StatusTemporary
 	}
-	bubble(t, smsctest.Config{EnquireLink: 45 * time.Second}, smpp.Config{Handler: blocked, EnquireLink: -1}, func(t *testing.T, e *esme) {
+	bubble(t, smsctest.Config{EnquireLink: 45 * time.Second}, smpp.Config{Handler: smpp.Each(blocked), EnquireLink: -1}, func(t *testing.T, e *esme) {
 		e.sends(t, deliverSM(1, "hello").Append(nil))
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
@@ -99,7 +99,7 @@ func TestResponsesAndReceiptsAfterOurUnbindCount(t *testing.T) {
 	sim := smsctest.Config{Latency: 3 * time.Second, OnSubmit: func(*smsctest.Submit) smsctest.Action {
 		return smsctest.Action{Delay: 0, MessageID: "7E5", NoReceipt: true}
 	}}
-	bubble(t, sim, smpp.Config{Handler: got.handle}, func(t *testing.T, e *esme) {
+	bubble(t, sim, smpp.Config{Handler: smpp.Each(got.handle)}, func(t *testing.T, e *esme) {
 		done := e.submit(t, "447700900123")
 		synctest.Wait()
 		gone, cancel := context.WithCancel(t.Context())

@@ -20,7 +20,7 @@ import (
 func TestAnSMSCThatWritesOctetByOctetIsUnderstood(t *testing.T) {
 	got := make(messages, 8)
 	sim := smsctest.Config{Quirks: smsctest.Quirks{ChunkOctets: 1}}
-	bubble(t, sim, smpp.Config{Handler: got.handle}, func(t *testing.T, e *esme) {
+	bubble(t, sim, smpp.Config{Handler: smpp.Each(got.handle)}, func(t *testing.T, e *esme) {
 		e.accepted(t) // and its receipt
 		payload := bytes.Repeat([]byte{'x'}, 65_535)
 		e.smsc.DeliverMO(smsctest.MO{SystemID: "acme", Source: "447700900124", TLVs: []smsctest.TLV{{Tag: smsctest.TagMessagePayload, Value: payload}}})
@@ -56,7 +56,7 @@ func TestAMessagePayloadOf64KiBGoesOut(t *testing.T) {
 func TestManyPDUsInOneWriteAreAllTaken(t *testing.T) {
 	const n = 3000 // several times the read buffer
 	got := make(messages, n)
-	bubble(t, smsctest.Config{}, smpp.Config{Handler: got.handle}, func(t *testing.T, e *esme) {
+	bubble(t, smsctest.Config{}, smpp.Config{Handler: smpp.Each(got.handle)}, func(t *testing.T, e *esme) {
 		var all []byte
 		for i := range n {
 			all = deliverSM(uint32(i), fmt.Sprint(i)).Append(all)
@@ -235,7 +235,7 @@ func TestReceiptsMayComeAsDataSM(t *testing.T) {
 	sim := smsctest.Config{OnSubmit: func(*smsctest.Submit) smsctest.Action {
 		return smsctest.Action{Receipts: []smsctest.Receipt{{DataSM: true}}}
 	}}
-	bubble(t, sim, smpp.Config{Handler: got.handle}, func(t *testing.T, e *esme) {
+	bubble(t, sim, smpp.Config{Handler: smpp.Each(got.handle)}, func(t *testing.T, e *esme) {
 		c := e.accepted(t)
 		in := <-got
 		if id, _ := in.Message.TLV(sms.TagReceiptedMsgID); in.Command != smpp.CommandDataSM || string(bytes.TrimRight(id, "\x00")) != c.MessageID {
@@ -257,7 +257,7 @@ func TestWhatCannotBeTakenStaysWithTheSMSC(t *testing.T) {
 			}
 			return smpp.StatusOK
 		}
-		bubble(t, smsctest.Config{}, smpp.Config{Handler: handler}, func(t *testing.T, e *esme) {
+		bubble(t, smsctest.Config{}, smpp.Config{Handler: smpp.Each(handler)}, func(t *testing.T, e *esme) {
 			e.smsc.DeliverMO(smsctest.MO{SystemID: "acme", Source: "447700900124", ShortMessage: []byte("hi")})
 			e.acked(t, 1)
 			if n := e.Stats().Refusals[smpp.RefusedByHandler]; tries != 4 || n != 3 {
@@ -275,7 +275,7 @@ func TestWhatCannotBeTakenStaysWithTheSMSC(t *testing.T) {
 			seen[string(in.Message.ShortMessage)]++
 			return smpp.StatusOK
 		}
-		bubble(t, smsctest.Config{}, smpp.Config{Handler: slow, MaxHandlers: 1, MaxQueued: 2}, func(t *testing.T, e *esme) {
+		bubble(t, smsctest.Config{}, smpp.Config{Handler: smpp.Each(slow), MaxHandled: 1, MaxQueued: 2}, func(t *testing.T, e *esme) {
 			want := map[string]int{}
 			for i := range 50 {
 				text := fmt.Sprint("message ", i)

@@ -27,7 +27,7 @@ func bubble(t *testing.T, sim smsctest.Config, cfg smpp.Config, test func(t *tes
 		smsc := smsctest.New(sim)
 		defer func() { _ = smsc.Close() }()
 		if cfg.Handler == nil {
-			cfg.Handler = func(context.Context, *smpp.Inbound) uint32 { return smpp.StatusOK }
+			cfg.Handler = smpp.Each(func(context.Context, *smpp.Inbound) uint32 { return smpp.StatusOK })
 		}
 		s, err := bind(t, smsc, cfg)
 		if err != nil {

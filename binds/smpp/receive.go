@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"time"
 
-	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
@@ -195,87 +193,7 @@ func (s *Session) answerControl(f frame) {
 	}
 }
 
-// accept has a handler take the message, which came in f, or tells the SMSC to
-// keep it.
-func (s *Session) accept(ctx context.Context, in *Inbound, f frame) {
-	s.mu.Lock()
-	full := s.cfg.Handler == nil || len(s.inbox) >= s.cfg.MaxQueued
-	begin := false
-	if !full {
-		s.inbox = append(s.inbox, in)
-		switch {
-		case s.idle > 0:
-			s.idle--
-			s.handling++
-			s.work <- true // never blocks: there is a place for each handler
-		case s.handling < s.cfg.MaxHandlers:
-			s.handling++
-			begin = true
-		}
-	}
-	s.mu.Unlock()
-	if full {
-		s.refuse(RefusedBusy, f)
-		s.reply(func(b []byte) []byte {
-			return appendResponse(b, in.Command|responseBit, StatusTemporary, in.Sequence)
-		})
-		return
-	}
-	if begin {
-		s.handlers.Go(func() { s.serveInbox(ctx) })
-	}
-}
-
-// maxIdle is how many handlers of a session wait for its next messages: to grow
-// a new stack costs more than a receipt is worth. They leave when the link
-// falls silent.
-const maxIdle = 256
-
-// serveInbox handles one message after another, and waits for more.
-func (s *Session) serveInbox(ctx context.Context) {
-	for {
-		s.mu.Lock()
-		if len(s.inbox) == 0 || ctx.Err() != nil {
-			s.inbox = nil
-			s.handling--
-			s.notifyLocked()
-			leave := s.idle == maxIdle || ctx.Err() != nil
-			if !leave {
-				s.idle++
-			}
-			s.mu.Unlock()
-			if leave || !<-s.work {
-				return
-			}
-			continue
-		}
-		in := s.inbox[0]
-		s.inbox[0] = nil
-		s.inbox = s.inbox[1:]
-		s.mu.Unlock()
-
-		// Those whose responses came before go first: a receipt that is looked
-		// up before its message id is recorded costs a detour.
-		runtime.Gosched()
-		status := s.cfg.Handler(ctx, in)
-		if status != StatusOK {
-			s.refuse(RefusedByHandler, frame{header: header{command: in.Command, sequence: in.Sequence}})
-		}
-		s.reply(func(b []byte) []byte {
-			return appendResponse(b, in.Command|responseBit, status, in.Sequence)
-		})
-		failpoint.Hit("deliver-answered")
-	}
-}
-
-// dismissLocked lets idle handlers go.
-func (s *Session) dismissLocked() {
-	for ; s.idle > 0; s.idle-- {
-		s.work <- false
-	}
-}
-
-// answerUnbind lets open calls and handlers end, answers the peer's unbind
+// answerUnbind lets open calls and messages have their end, answers the peer's unbind
 // and waits, bounded, for the peer to close.
 func (s *Session) answerUnbind(ctx context.Context, sequence uint32) {
 	s.mu.Lock()
@@ -290,7 +208,7 @@ func (s *Session) answerUnbind(ctx context.Context, sequence uint32) {
 	s.handlers.Go(func() {
 		grace, cancel := context.WithTimeout(ctx, peerUnbindGrace)
 		defer cancel()
-		s.waitFor(grace, func() bool { return s.calls.n == 0 && s.handling == 0 })
+		s.waitFor(grace, func() bool { return s.calls.n == 0 && s.answeredAll() })
 		s.replyHeader(cmdUnbindResp, StatusOK, sequence)
 		closing, cancel := context.WithTimeout(ctx, s.cfg.UnbindTimeout)
 		defer cancel()

@@ -181,12 +181,12 @@ func bindOutcome(t *testing.T, here net.Conn, peer *rawPeer, writes [][]byte) []
 func sessionOutcome(t *testing.T, here net.Conn, peer *rawPeer, command, sequence uint32, writes [][]byte) (out []string) {
 	var mu sync.Mutex
 	var messages []string // guarded by mu
-	cfg := Config{EnquireLink: -1, ResponseTimeout: time.Hour, Handler: func(_ context.Context, in *Inbound) uint32 {
+	cfg := Config{EnquireLink: -1, ResponseTimeout: time.Hour, Handler: Each(func(_ context.Context, in *Inbound) uint32 {
 		mu.Lock()
 		defer mu.Unlock()
 		messages = append(messages, describeInbound(in))
 		return StatusOK
-	}}
+	})}
 	r := start(t, cfg, here, peer, func(s *Session) { s.sequence = sequence - 1 })
 	done := make(chan *Call, 1)
 	open := command == cmdSubmitSMResp || command == cmdGenericNack && sequence != 0

@@ -31,13 +31,14 @@ type Config struct {
 	WriteTimeout    time.Duration // one write to the connection. Default 10s
 	FrameTimeout    time.Duration // rest of a PDU that has begun. Default 10s
 	UnbindTimeout   time.Duration // unbind to its response. Default 5s
-	MaxHandlers     int           // handlers at a time. Default 128
-	MaxQueued       int           // messages that wait for a handler; beyond it the SMSC is told to keep them. Default 4096
+	MaxHandled      int           // messages with the handler at a time. Default 512
+	MaxQueued       int           // messages that wait for the handler; beyond it the SMSC is told to keep them. Default 4096
 
-	// Handler takes a deliver_sm or data_sm and returns the command_status to
-	// answer. It runs in a goroutine of its own. ctx ends with the session.
-	// Nil answers ESME_RX_T_APPN.
-	Handler func(ctx context.Context, in *Inbound) (status uint32)
+	// Handler takes the deliver_sm and data_sm that have come, at least one, and
+	// has each answered, sooner or later, by its Answer. It is called again when
+	// it has returned; burst is not its own afterwards. ctx ends with the
+	// session. Nil answers ESME_RX_T_APPN.
+	Handler func(ctx context.Context, burst []*Inbound)
 	// Late hears of a message that the SMSC accepted after its call had timed
 	// out or was abandoned. It is called on the reader and must not block.
 	Late func(ref sms.JobRef, a sms.Accepted)
@@ -87,8 +88,8 @@ func (c *Config) withDefaults() (Config, error) {
 	if d.Window == 0 {
 		d.Window = 10
 	}
-	if d.MaxHandlers == 0 {
-		d.MaxHandlers = 128
+	if d.MaxHandled == 0 {
+		d.MaxHandled = 512
 	}
 	if d.MaxQueued == 0 {
 		d.MaxQueued = 4096
@@ -120,14 +121,15 @@ type Session struct {
 	clock    *clock
 	win      *window
 	withheld atomic.Int64 // slots of calls that ended in a silence; see expireCalls
+	untaken  atomic.Int64 // calls that have ended and that nobody said to have Taken
 	early    []*Inbound   // came before the bind response; read by Run alone
 
 	closed   chan struct{} // closed by fail
 	noSubmit chan struct{} // closed on leaving stateBound
 	wake     chan struct{} // capacity 1; tells the parked writer that out has octets
-	work     chan bool     // tells an idle handler of a message, or to leave; a place for each handler
+	arrived  chan struct{} // capacity 1; tells serveInbox of messages that it can take
 
-	handlers sync.WaitGroup // handlers and the answer to the peer's unbind; Run waits
+	handlers sync.WaitGroup // serveInbox, messages with the handler, and the answer to the peer's unbind; Run waits
 	stats    counters
 
 	mu         sync.Mutex
@@ -147,10 +149,10 @@ type Session struct {
 	queued     uint64             // guarded by mu; octets ever appended to out
 	handed     uint64             // guarded by mu; octets ever handed to a write
 	parked     bool               // guarded by mu; the writer waits on wake
-	inbox      []*Inbound         // guarded by mu; messages that wait for a handler
-	handling   int                // guarded by mu; handlers at work; not 0 while messages wait
-	idle       int                // guarded by mu; handlers that wait on work
-	changed    chan struct{}      // guarded by mu; closed when calls or handling shrink, nil when nobody waits
+	inbox      []*Inbound         // guarded by mu; messages that wait for the handler
+	handling   int                // guarded by mu; messages that the handler has
+	serving    bool               // guarded by mu; serveInbox runs
+	changed    chan struct{}      // guarded by mu; closed when calls or messages get fewer, nil when nobody waits
 	linger     *time.Timer        // guarded by mu; closes the connection after a failed write
 }
 
@@ -192,9 +194,6 @@ func (s *Session) Run(ctx context.Context) error {
 	loops.Wait()
 	s.endCalls()
 	cancel()
-	s.mu.Lock()
-	s.dismissLocked()
-	s.mu.Unlock()
 	s.handlers.Wait()
 
 	s.mu.Lock()
@@ -285,9 +284,15 @@ func (s *Session) deliver(c *Call) {
 // hand hands an ended call over and keeps its slot.
 func (s *Session) hand(c *Call) {
 	if !c.abandoned {
+		s.untaken.Add(1)
 		c.burst.Done <- c
 	}
 }
+
+// Taken says that a call has come out of its burst's Done and is about to be
+// dealt with. Messages that came after the call's response are not handled
+// before, if that need not wait long.
+func (s *Session) Taken() { s.untaken.Add(-1) }
 
 // nextSequenceLocked returns the next sequence number: 1..0x7FFFFFFF, none
 // that is still open (§3.2).
@@ -307,7 +312,7 @@ func (s *Session) nextSequenceLocked() uint32 {
 	}
 }
 
-// notifyLocked wakes those who wait for calls or handlers to end.
+// notifyLocked wakes those who wait for calls or messages to have their end.
 func (s *Session) notifyLocked() {
 	if s.changed != nil {
 		close(s.changed)

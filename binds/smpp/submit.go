@@ -217,9 +217,8 @@ func (s *Session) writeLoop() {
 	}
 }
 
-// restLocked gives up the buffers and handlers that a burst has left behind.
+// restLocked gives up the buffers that a burst has left behind.
 func (s *Session) restLocked() {
-	s.dismissLocked()
 	if len(s.out) == 0 {
 		s.out, s.spare = nil, nil
 	}

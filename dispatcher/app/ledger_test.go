@@ -42,8 +42,9 @@ func (r *rig) ghost(id string) *ghost {
 // nowhere is the Publisher of somebody who has nothing to say.
 type nowhere struct{}
 
-func (nowhere) Publish(context.Context, *sms.Result) error         { return nil }
-func (nowhere) PublishInbound(context.Context, *sms.Inbound) error { return nil }
+func (nowhere) Publish(context.Context, *sms.Result) error                     { return nil }
+func (nowhere) PublishThen(_ context.Context, _ *sms.Result, done func(error)) { done(nil) }
+func (nowhere) PublishInbound(context.Context, *sms.Inbound) error             { return nil }
 
 // left is how a worker leaves a job of two parts behind.
 type left func(ctx context.Context, l *receipts.Ledger, ref sms.JobRef) error

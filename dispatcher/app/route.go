@@ -77,8 +77,12 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 	r.pool, err = binds.New(cfg.pool(r.secure, drain), binds.Deps{
 		Logger: log,
 		Tracer: &r.tracer,
-		Deliver: func(ctx context.Context, bind string, in *smpp.Inbound) uint32 {
-			return p.desk.Deliver(ctx, cfg.Name, bind, &in.Message)
+		Deliver: func(ctx context.Context, bind string, burst []*smpp.Inbound) {
+			all := make([]receipts.Delivery, len(burst))
+			for i, in := range burst {
+				all[i] = in
+			}
+			p.desk.DeliverAll(ctx, cfg.Name, bind, all)
 		},
 		Late: func(ctx context.Context, ref sms.JobRef, a sms.Accepted) {
 			ctx, cancel := context.WithTimeout(ctx, lateTimeout)

@@ -65,9 +65,9 @@ type Client struct {
 	out      *nats.Conn // publishes
 	js       natsjs.JetStream
 	pub      *publisher
-	acks     outbox[verdict] // on in
-	outcomes sync.Pool       // of *resultMsg
-	receipts sync.Pool       // of *resultMsg
+	acks     *outbox[verdict] // on in
+	outcomes sync.Pool        // of *resultMsg
+	receipts sync.Pool        // of *resultMsg
 
 	closing  atomic.Bool
 	ackLost  atomic.Bool   // an ack could not be written since the last reconnect
@@ -90,7 +90,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		stop:      make(chan struct{}),
 		unsettled: make(map[string]*unsettled),
 	}
-	c.acks.publish = c.tell
+	c.acks = newOutbox(c.tell)
 	c.outcomes.New, c.receipts.New = newResultMsg, newResultMsg
 	if err := c.subjects.Validate(); err != nil {
 		return nil, err
@@ -125,6 +125,8 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	c.done.Go(c.keepHouse)
 	c.done.Go(func() { c.pub.keepTime(c.stop) })
+	c.done.Go(func() { c.pub.outbox.run(c.stop) })
+	c.done.Go(func() { c.acks.run(c.stop) })
 	return c, nil
 }
 
@@ -266,6 +268,7 @@ func (c *Client) Close() {
 		c.pub.abandon(nats.ErrConnectionClosed)
 	})
 	c.done.Wait()
+	c.pub.repeats.Wait()
 }
 
 // keepHouse keeps unsettled deliveries from being redelivered: one ticker, no

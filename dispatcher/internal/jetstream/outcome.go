@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -34,47 +35,62 @@ const (
 // usualResult is room for most results, in octets; longer ones grow.
 const usualResult = 1024
 
-// Publish implements dispatcher.Publisher. It looks at ctx ten times a
-// second.
+// Publish implements dispatcher.Publisher and waits. It looks at ctx ten times
+// a second.
 func (c *Client) Publish(ctx context.Context, r *sms.Result) error {
+	published := make(chan error, 1)
+	c.PublishThen(ctx, r, func(err error) { published <- err })
+	return <-published
+}
+
+// PublishThen implements dispatcher.Publisher.
+func (c *Client) PublishThen(ctx context.Context, r *sms.Result, done func(error)) {
 	pool := &c.outcomes
 	if r.Kind == sms.KindReceipt {
 		pool = &c.receipts // of another subject
 	}
 	m := pool.Get().(*resultMsg)
-	data, err := r.AppendJSON(m.data[:0])
+	data, err := r.AppendJSON(m.msg.Data[:0])
 	if err != nil {
-		return fmt.Errorf("encode result: %w", err)
+		done(fmt.Errorf("encode result: %w", err))
+		return
 	}
 	if m.producer != r.Producer || m.route != r.Route || m.kind != r.Kind {
 		m.producer, m.route, m.kind = r.Producer, r.Route, r.Kind
-		m.subject = c.subjects.Results(r.Producer, r.Route, r.Kind)
+		m.msg.Subject = c.subjects.Results(r.Producer, r.Route, r.Kind)
 	}
-	m.data, m.id[0] = data, r.ID
-	err = c.pub.durable(ctx, &nats.Msg{Subject: m.subject, Header: m.header, Data: data})
-	if err == nil {
-		// Stored, so nothing of it is left in the outbox, which is first in,
-		// first out. After a failure that is not known.
-		pool.Put(m)
-	}
-	return err
+	m.msg.Data, m.id[0] = data, r.ID
+	m.pool, m.done = pool, done
+	c.pub.promise(ctx, &m.msg, m.published)
 }
 
 // resultMsg is what a published result leaves for the next: a quarter of all
 // that a worker allocated.
 type resultMsg struct {
-	data     []byte
-	id       []string // the one value in header
-	header   nats.Header
-	producer string
-	route    string
-	kind     sms.Kind
-	subject  string // of results of that producer, route and kind
+	msg       nats.Msg // its subject is of results of that producer, route and kind
+	id        []string // the one value in the message's header
+	producer  string
+	route     string
+	kind      sms.Kind
+	published func(error) // ends this use
+	pool      *sync.Pool
+	done      func(error)
 }
 
 func newResultMsg() any {
-	id := []string{""}
-	return &resultMsg{data: make([]byte, 0, usualResult), id: id, header: nats.Header{headerMsgID: id}}
+	m := &resultMsg{id: []string{""}}
+	m.msg = nats.Msg{Data: make([]byte, 0, usualResult), Header: nats.Header{headerMsgID: m.id}}
+	m.published = func(err error) {
+		done := m.done
+		m.done = nil
+		if err == nil {
+			// Stored, so nothing of it is left in the outbox, which is first in,
+			// first out. After a failure that is not known.
+			m.pool.Put(m)
+		}
+		done(err)
+	}
+	return m
 }
 
 // PublishInbound stores a mobile-originated message, like Publish.

@@ -32,26 +32,34 @@ type publisher struct {
 	log     *slog.Logger
 	timeout time.Duration
 	inbox   string // with its trailing dot
-	outbox  outbox[outgoing]
+	outbox  *outbox[outgoing]
+	repeats sync.WaitGroup         // promises whose first attempt failed
 	trouble atomic.Bool            // a publish is being repeated
 	fault   atomic.Pointer[string] // why; written before trouble is set
 
 	mu       sync.Mutex
 	calls    []*call       // by slot; guarded by mu
 	free     []*call       // those whose answer was read; guarded by mu
-	pending  int           // calls that are open; guarded by mu
+	pending  int           // calls that are open, and promises that are repeated; guarded by mu
 	restored chan struct{} // closed at a reconnect, then replaced; guarded by mu
 	closed   error         // guarded by mu
 }
 
 // call is an attempt to publish, and afterwards another.
 type call struct {
-	slot   uint64          // in publisher.calls
-	round  uint64          // which attempt it is; guarded by publisher.mu
-	open   bool            // not answered; guarded by publisher.mu
-	ctx    context.Context // of who waits, for expire to look at: a select in every wait costs more than the wait; guarded by publisher.mu
-	since  time.Time       // guarded by publisher.mu
-	answer chan answer     // capacity 1; written by whoever closes the call, read by attempt
+	slot    uint64          // in publisher.calls
+	round   uint64          // which attempt it is; guarded by publisher.mu
+	open    bool            // not answered; guarded by publisher.mu
+	ctx     context.Context // of who waits, for expire to look at: a select in every wait costs more than the wait; guarded by publisher.mu
+	since   time.Time       // guarded by publisher.mu
+	answer  chan answer     // capacity 1; written by whoever closes the call, read by attempt
+	promise promise         // when nobody reads answer; guarded by publisher.mu
+}
+
+// promise is a publish that nobody waits for: done hears how it ended.
+type promise struct {
+	msg  *nats.Msg
+	done func(error)
 }
 
 // slotBits of a token are the call's slot, the others its round.
@@ -76,7 +84,7 @@ func newPublisher(nc *nats.Conn, timeout time.Duration, log *slog.Logger) (*publ
 		inbox:    nc.NewInbox() + ".",
 		restored: make(chan struct{}),
 	}
-	p.outbox.publish = p.hand
+	p.outbox = newOutbox(p.hand)
 	sub, err := nc.Subscribe(p.inbox+"*", p.onAnswer)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe for publish acks: %w", err)
@@ -92,8 +100,34 @@ func newPublisher(nc *nats.Conn, timeout time.Duration, log *slog.Logger) (*publ
 // Nats-Msg-Id, so that repeats are dropped by the server. Errors that no
 // repeat can mend are returned at once.
 func (p *publisher) durable(ctx context.Context, msg *nats.Msg) error {
+	_, err := p.attempt(ctx, msg)
+	return p.insist(ctx, msg, err)
+}
+
+// promise publishes like durable and returns at once. done is called once, not
+// always on another goroutine, and must not block.
+func (p *publisher) promise(ctx context.Context, msg *nats.Msg, done func(error)) {
+	if err := p.send(ctx, msg, promise{msg, done}); err != nil {
+		p.keep(ctx, promise{msg, done}, err)
+	}
+}
+
+// keep ends a promise after its first attempt, or goes on with it.
+func (p *publisher) keep(ctx context.Context, of promise, err error) {
+	if err == nil || ctx.Err() != nil || !passing(err) {
+		of.done(p.insist(ctx, of.msg, err)) // which does not wait
+		return
+	}
+	p.addPending(1)
+	p.repeats.Go(func() {
+		defer p.addPending(-1)
+		of.done(p.insist(ctx, of.msg, err))
+	})
+}
+
+// insist repeats a publish, whose first attempt ended with err, as durable says.
+func (p *publisher) insist(ctx context.Context, msg *nats.Msg, err error) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		_, err := p.attempt(ctx, msg)
 		if err == nil {
 			if p.trouble.Load() && p.trouble.Swap(false) {
 				p.log.Info("publishing works again")
@@ -110,6 +144,7 @@ func (p *publisher) durable(ctx context.Context, msg *nats.Msg) error {
 		if waitErr := p.pause(ctx, pause); waitErr != nil {
 			return fmt.Errorf("publish to %s: %w; last attempt: %w", msg.Subject, waitErr, err)
 		}
+		_, err = p.attempt(ctx, msg)
 	}
 }
 
@@ -150,14 +185,27 @@ func (p *publisher) attempt(ctx context.Context, msg *nats.Msg) (answer, error) 
 // begin publishes without waiting for the answer: several of one goroutine are
 // stored in the order in which they began. Each is ended.
 func (p *publisher) begin(ctx context.Context, msg *nats.Msg) (*call, error) {
-	c, token, err := p.register(ctx)
+	c, token, err := p.register(ctx, promise{})
 	if err != nil {
 		return nil, err
 	}
+	p.post(msg, token)
+	return c, nil
+}
+
+// send is begin for a promise.
+func (p *publisher) send(ctx context.Context, msg *nats.Msg, of promise) error {
+	_, token, err := p.register(ctx, of)
+	if err == nil {
+		p.post(msg, token)
+	}
+	return err
+}
+
+func (p *publisher) post(msg *nats.Msg, token uint64) {
 	out := outgoing{*msg, token}
 	out.msg.Reply = p.reply(token)
 	p.outbox.send(out)
-	return c, nil
 }
 
 // end waits for the answer.
@@ -173,13 +221,11 @@ func (p *publisher) hand(o *outgoing) {
 	if err == nil {
 		return
 	}
-	if c := p.take(o.token); c != nil {
-		c.answer <- answer{err: sendFault(err)}
-	}
+	p.answered(o.token, answer{err: sendFault(err)})
 }
 
 // register opens a call and makes its token.
-func (p *publisher) register(ctx context.Context) (*call, uint64, error) {
+func (p *publisher) register(ctx context.Context, of promise) (*call, uint64, error) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -194,7 +240,7 @@ func (p *publisher) register(ctx context.Context) (*call, uint64, error) {
 		p.calls = append(p.calls, c)
 	}
 	c.round++
-	c.open, c.ctx, c.since = true, ctx, now
+	c.open, c.ctx, c.since, c.promise = true, ctx, now, of
 	p.pending++
 	return c, c.round<<slotBits | c.slot, nil
 }
@@ -211,26 +257,33 @@ func (p *publisher) reply(token uint64) string {
 	return string(strconv.AppendUint(append(buf[:0], p.inbox...), token, 36))
 }
 
-// take closes an attempt, to answer it. It returns nil when somebody else has.
-func (p *publisher) take(token uint64) *call {
+// answered closes an attempt, unless somebody else has, and answers it.
+func (p *publisher) answered(token uint64, a answer) {
 	slot, round := token&(1<<slotBits-1), token>>slotBits
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if slot >= uint64(len(p.calls)) {
-		return nil
+	if slot >= uint64(len(p.calls)) || !p.calls[slot].open || p.calls[slot].round != round {
+		p.mu.Unlock()
+		return
 	}
-	c := p.calls[slot]
-	if !c.open || c.round != round {
-		return nil
+	ctx, of := p.close(p.calls[slot], a)
+	p.mu.Unlock()
+	if of.done != nil {
+		p.keep(ctx, of, a.err)
 	}
-	p.close(c)
-	return c
 }
 
-// close is called with mu held.
-func (p *publisher) close(c *call) {
-	c.open, c.ctx = false, nil
+// close answers an open call, or returns the promise that the caller has to
+// keep once it has given mu, which it holds, back.
+func (p *publisher) close(c *call, a answer) (context.Context, promise) {
+	ctx, of := c.ctx, c.promise
+	c.open, c.ctx, c.promise = false, nil, promise{}
 	p.pending--
+	if of.done == nil {
+		c.answer <- a // does not block: an open call has no answer yet
+	} else {
+		p.free = append(p.free, c)
+	}
+	return ctx, of
 }
 
 // onAnswer takes a PubAck, or the server's word that nobody listens.
@@ -239,9 +292,7 @@ func (p *publisher) onAnswer(msg *nats.Msg) {
 	if err != nil {
 		return
 	}
-	if c := p.take(token); c != nil {
-		c.answer <- readPubAck(msg)
-	}
+	p.answered(token, readPubAck(msg))
 }
 
 // readPubAck reads a PubAck without decoding it when it is a positive one: the
@@ -321,17 +372,33 @@ func (p *publisher) abandon(err error) {
 // fail answers the open calls with the error that verdict, called with mu
 // held, has for them.
 func (p *publisher) fail(verdict func(*call) error) {
+	type failed struct {
+		ctx context.Context
+		of  promise
+		err error
+	}
+	var promises []failed
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, c := range p.calls {
 		if !c.open {
 			continue
 		}
 		if err := verdict(c); err != nil {
-			p.close(c)
-			c.answer <- answer{err: err} // does not block: an open call has no answer yet
+			if ctx, of := p.close(c, answer{err: err}); of.done != nil {
+				promises = append(promises, failed{ctx, of, err})
+			}
 		}
 	}
+	p.mu.Unlock()
+	for _, f := range promises {
+		p.keep(f.ctx, f.of, f.err)
+	}
+}
+
+func (p *publisher) addPending(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pending += n
 }
 
 func (p *publisher) count() int {

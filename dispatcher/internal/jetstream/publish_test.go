@@ -213,7 +213,7 @@ func TestALateAnswerDoesNotStandForAnotherMessage(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	first, early, err := p.register(gone)
+	first, early, err := p.register(gone, promise{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestALateAnswerDoesNotStandForAnotherMessage(t *testing.T) {
 		t.Fatal("not given up")
 	}
 	p.release(first)
-	second, token, err := p.register(t.Context())
+	second, token, err := p.register(t.Context(), promise{})
 	if err != nil || second != first {
 		t.Fatalf("another call, %v", err)
 	}
