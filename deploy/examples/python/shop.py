@@ -1,0 +1,66 @@
+"""An example of a producer: publishes one job and reads its results until its final receipt.
+
+    pip install -r requirements.txt
+    python3 shop.py nats://127.0.0.1:4222 acme order-1042 +447700900123 "Your parcel is on its way."
+"""
+
+import asyncio
+import json
+import sys
+
+import nats
+from nats.errors import TimeoutError
+from nats.js.api import AckPolicy, ConsumerConfig
+
+PRODUCER = "shop"
+ENDS = {"failed", "expired", "uncertain"}
+
+
+async def publish(js, route, job):
+    """Return once the job is stored. What was not answered is sent again under the same id, so that it is sent once."""
+    subject = f"sms.jobs.{route}.normal.{PRODUCER}"
+    for tries in range(1, 6):
+        try:
+            ack = await js.publish(subject, json.dumps(job).encode(), timeout=5, headers={"Nats-Msg-Id": job["id"]})
+        except TimeoutError:
+            if tries == 5:
+                raise
+            continue
+        print("stored", job["id"], bool(ack.duplicate), flush=True)
+        return
+
+
+async def results(js, job_id):
+    """Read through a durable consumer, ack each result after it is dealt with, drop repeats by id."""
+    config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT)
+    sub = await js.pull_subscribe(f"sms.results.{PRODUCER}.>", durable=f"{PRODUCER}-example", stream="SMS_RESULTS", config=config)
+    seen = set()
+    while True:
+        try:
+            messages = await sub.fetch(100, timeout=5)
+        except TimeoutError:
+            continue
+        for message in messages:
+            result = json.loads(message.data)
+            if result["id"] not in seen:
+                seen.add(result["id"])
+                print(result["kind"], result.get("job_id"), result.get("state") or result.get("code") or "", flush=True)
+            await message.ack()
+            if result.get("job_id") == job_id and (result.get("final") or result["kind"] in ENDS):
+                return
+
+
+async def main(url, route, job_id, to, text):
+    nc = await nats.connect(url, max_reconnect_attempts=-1, name="shortwire example")
+    try:
+        js = nc.jetstream()
+        await publish(js, route, {"id": job_id, "to": to, "text": text})
+        await results(js, job_id)
+    finally:
+        await nc.drain()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 6:
+        sys.exit("usage: shop.py URL ROUTE ID NUMBER TEXT")
+    asyncio.run(main(*sys.argv[1:]))
