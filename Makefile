@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 SEED     ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench crash chaos fleet interop page fuzz lint build release deploy-check
+.PHONY: help demo test check bench crash chaos fleet interop page fuzz lint build release deploy-check docs-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ interop: ## against a third-party SMSC, npm's smpp package (needs Node.js)
 page: ## the status page in headless Chromium (needs Node.js and chromium); SCREENSHOTS=dir keeps its pictures
 	cd dispatcher/app/testdata/page && npm ci --no-audit --no-fund
 	$(GO) test -tags page -count=1 -v -run InABrowser ./dispatcher/app
+
+docs-check: ## run or parse every command, snippet and link of the documents, and the examples; says what it does not run, and where that is
+	$(GO) test -count=1 -v -run 'OfTheDocuments|TheReferences|Readme|Example|TheDocument' ./cmd/shortwire ./dispatcher/app ./deploy/asyncapi ./deploy/examples ./deploy/scaling
 
 # Before Go 1.27 a fuzzer may end with "context deadline exceeded" and no failing
 # input when its time is up (golang/go#75804): such a run is repeated once.
