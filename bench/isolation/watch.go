@@ -20,7 +20,7 @@ func inTrouble(ctx context.Context, w *rig.Proc, admin string, routes int) error
 		throttled: {dispatcher.LimitThrottled, dispatcher.LimitRate},
 	}
 	return w.Ready(ctx, func(ctx context.Context) error {
-		s, err := app.FetchStatus(ctx, "http://"+admin)
+		s, err := app.FetchStatus(ctx, app.AdminAt{URL: "http://" + admin})
 		if err != nil {
 			return err
 		}

@@ -33,31 +33,33 @@ numbers, and what to do. The same, and more, is on the worker's page: open the a
 URL in a browser.`,
 		Example: `  shortwire status
   shortwire status --fleet --watch
-  shortwire status --admin http://10.0.0.7:8080 --json`,
+  shortwire status --admin http://10.0.0.7:8080 --token-file read-token --json`,
 		Args: cobra.NoArgs,
 	}
+	var admin adminFlags
+	admin.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&q.admin, "admin", "http://127.0.0.1:8080", "`URL` of the worker's admin server")
 	flags.BoolVar(&q.fleet, "fleet", false, "have the worker ask all others, and show all")
 	flags.BoolVar(&q.asJSON, "json", false, "print the status as JSON")
 	flags.BoolVar(&q.watch, "watch", false, "print it anew every two seconds, until an interrupt")
-	cmd.RunE = p.does(func(ctx context.Context) error {
-		ctx, stop := interruptible(ctx)
-		defer stop()
-		if !strings.Contains(q.admin, "://") {
-			q.admin = "http://" + q.admin
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if q.admin, err = admin.at(); err != nil {
+			return err
 		}
+		p.began = true
+		ctx, stop := interruptible(cmd.Context())
+		defer stop()
 		if q.watch {
 			return p.watch(ctx, q.print)
 		}
 		return q.print(ctx, p.stdout)
-	})
+	}
 	return cmd
 }
 
 // statusQuestion is what is asked of whom.
 type statusQuestion struct {
-	admin                string
+	admin                app.AdminAt
 	fleet, asJSON, watch bool
 }
 

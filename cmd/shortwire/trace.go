@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/user"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +13,7 @@ import (
 )
 
 func (p *program) traceCommand() *cobra.Command {
-	var admin string
+	var admin adminFlags
 	var o app.TraceOptions
 	cmd := &cobra.Command{
 		Use:   "trace",
@@ -30,8 +29,8 @@ logs that, with your name and address. Passwords are never shown.`,
   shortwire trace --route acme --for 10s --max 100 --unmasked --admin http://127.0.0.1:8081`,
 		Args: cobra.NoArgs,
 	}
+	admin.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&admin, "admin", "http://127.0.0.1:8080", "`URL` of the worker's admin server")
 	flags.StringVar(&o.Route, "route", "", "route to watch")
 	flags.DurationVar(&o.For, "for", time.Minute, "end after this long, 1s to 1h")
 	flags.IntVar(&o.Max, "max", 1000, "end after so many PDUs, 1 to 100000")
@@ -46,20 +45,21 @@ logs that, with your name and address. Passwords are never shown.`,
 		case o.Max < 1 || o.Max > 100_000:
 			return errors.New("--max: must be 1 to 100000")
 		}
-		p.began = true
-		if !strings.Contains(admin, "://") {
-			admin = "http://" + admin
+		at, err := admin.at()
+		if err != nil {
+			return err
 		}
+		p.began = true
 		o.By = whoAmI()
-		return p.trace(cmd.Context(), admin, o)
+		return p.trace(cmd.Context(), at, o)
 	}
 	return cmd
 }
 
-func (p *program) trace(ctx context.Context, admin string, o app.TraceOptions) error {
+func (p *program) trace(ctx context.Context, at app.AdminAt, o app.TraceOptions) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	return app.Trace(ctx, admin, o, func(line []byte) error {
+	return app.Trace(ctx, at, o, func(line []byte) error {
 		_, err := p.stdout.Write(line)
 		return err
 	})

@@ -43,6 +43,7 @@ type App struct {
 	metrics  *admin.Metrics
 	admin    *admin.Server
 	began    time.Time
+	vitals   vitals
 	draining atomic.Bool
 	up       atomic.Pointer[parts] // set once connected
 }
@@ -86,7 +87,7 @@ func New(cfg *Config, deps Deps) (*App, error) {
 	if deps.Getenv == nil {
 		deps.Getenv = os.Getenv
 	}
-	a := &App{cfg: cfg, deps: deps, log: deps.Logger, began: time.Now(), reload: make(chan struct{}, 1)}
+	a := &App{cfg: cfg, deps: deps, log: deps.Logger, began: time.Now(), vitals: newVitals(), reload: make(chan struct{}, 1)}
 	a.force.cfg, a.force.status = cfg, ConfigStatus{Generation: 1, Loaded: a.began}
 	var err error
 	if a.metrics, err = admin.NewMetrics(); err != nil {
@@ -95,12 +96,17 @@ func New(cfg *Config, deps Deps) (*App, error) {
 	if err := instrument(a.metrics, a.Status, a.ready); err != nil {
 		return nil, err
 	}
-	a.admin = admin.New(admin.Config{Listen: cfg.Admin.Listen, Token: string(cfg.Admin.Token)}, admin.Deps{
+	access, err := cfg.Admin.access()
+	if err != nil {
+		return nil, err
+	}
+	a.admin = admin.New(admin.Config{Listen: cfg.Admin.Listen, Access: access}, admin.Deps{
 		Status:   func(ctx context.Context) any { return a.fullStatus(ctx) },
 		Fleet:    func(ctx context.Context) any { return a.Fleet(ctx) },
 		Pause:    a.pause,
 		Resume:   a.resume,
 		Ready:    a.ready,
+		Alive:    a.alive,
 		Gatherer: a.metrics.Gatherer(),
 		Trace:    a.trace,
 		EndTrace: a.endTrace,
@@ -114,6 +120,9 @@ func (a *App) AdminURL(ctx context.Context) string {
 	addr := a.admin.Addr(ctx)
 	if addr == nil {
 		return ""
+	}
+	if a.cfg.Admin.TLS.CertFile != "" {
+		return "https://" + addr.String()
 	}
 	return "http://" + addr.String()
 }
@@ -168,13 +177,13 @@ func (a *App) connect(ctx context.Context) (_ *parts, err error) {
 			p.close()
 		}
 	}()
-	if p.nats, err = jetstream.Dial(ctx, jetstreamConfig(a.cfg, "shortwire "+a.cfg.Worker.ID, a.log)); err != nil {
+	if p.nats, err = jetstream.Dial(ctx, jetstreamConfig(a.force.config, "shortwire "+a.cfg.Worker.ID, a.log)); err != nil {
 		return nil, &DependencyError{What: "NATS", Err: err}
 	}
 	if err := p.nats.Verify(ctx, routeNames(a.cfg)); err != nil {
 		return nil, &DependencyError{What: "NATS", Err: err}
 	}
-	if p.redis, err = receipts.Connect(a.cfg.Redis.ServerURL()); err != nil {
+	if p.redis, err = dialRedis(a.force.config); err != nil {
 		return nil, err
 	}
 	if err := probeRedis(ctx, p.redis, a.cfg.Redis.URL); err != nil {
@@ -258,27 +267,6 @@ func afterFunc(ctx context.Context, d time.Duration, f func()) (stop func()) {
 		}
 	})
 	return func() { unwatch(); cancel() }
-}
-
-// ready says why no jobs can be taken, nil when they can.
-func (a *App) ready() error {
-	p := a.up.Load()
-	switch {
-	case a.draining.Load():
-		return errors.New("draining")
-	case p == nil:
-		return errors.New("starting")
-	case !p.nats.Connected():
-		return errors.New("nats is away")
-	case !p.desk.Healthy():
-		return errors.New("redis is away")
-	}
-	for _, r := range p.routes.all() {
-		if r.bound() > 0 || r.pool.Standby() {
-			return nil // or ready to take over
-		}
-	}
-	return errors.New("no route has a bind")
 }
 
 func (p *parts) close() {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/shortwire-sms/shortwire/binds"
-	"github.com/shortwire-sms/shortwire/receipts"
 )
 
 // probeTimeout bounds each step of a check but the binds, which have
@@ -114,7 +113,7 @@ func checkNATS(ctx context.Context, cfg *Config) (string, error) {
 func checkRedis(ctx context.Context, cfg *Config) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	client, err := receipts.Connect(cfg.Redis.ServerURL())
+	client, err := dialRedis(fixed(cfg))
 	if err != nil {
 		return "", err
 	}

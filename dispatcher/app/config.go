@@ -1,8 +1,6 @@
 package app
 
 import (
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
@@ -13,10 +11,13 @@ import (
 // field's comment names its unit, its range and its default; the annotated
 // example is deploy/shortwire.example.yaml.
 type Config struct {
-	NATS   NATSConfig    `yaml:"nats"`
-	Redis  RedisConfig   `yaml:"redis"`
-	Admin  AdminConfig   `yaml:"admin"`
-	Worker WorkerConfig  `yaml:"worker"`
+	NATS   NATSConfig   `yaml:"nats"`
+	Redis  RedisConfig  `yaml:"redis"`
+	Admin  AdminConfig  `yaml:"admin"`
+	Worker WorkerConfig `yaml:"worker"`
+
+	Privacy PrivacyConfig `yaml:"privacy"`
+
 	Routes []RouteConfig `yaml:"routes"` // at least one
 
 	// Notices say what the file asks for and this version holds in a weaker
@@ -26,33 +27,40 @@ type Config struct {
 
 // NATSConfig says where jobs come from and results go to.
 type NATSConfig struct {
-	URL           string `yaml:"url"`                  // nats, tls, ws or wss URLs, comma-separated, without credentials. Default nats://127.0.0.1:4222
-	CredsFile     string `yaml:"creds_file"`           // NATS credentials file; a relative path starts at the configuration's directory. Default none
-	User          string `yaml:"user"`                 // for servers without credentials files. Default none
-	PasswordEnv   string `yaml:"password_env"`         // environment variable with User's password. Default none
-	PasswordFile  string `yaml:"password_file"`        // or file with it. Default none
-	Password      Secret `yaml:"-"`                    // what Load found there
-	SubjectPrefix string `yaml:"subject_prefix"`       // one token [A-Za-z0-9_-]{1,32}. Default sms
-	Replicas      int    `yaml:"replicas"`             // of every stream: 1, 3 or 5. Default 1
-	JobsMaxBytes  int64  `yaml:"jobs_max_bytes"`       // octets of one route's jobs, reserved on the server's disk, 1 MiB..1 PiB; -1 means no limit. Default 2147483648
-	JobsMax       int64  `yaml:"jobs_max_per_subject"` // jobs waiting per lane and producer before publishing is refused, 1..1e9. Default 5000000
+	URL           string          `yaml:"url"`                  // nats, tls, ws or wss URLs, comma-separated, without credentials. Default nats://127.0.0.1:4222
+	TLS           ClientTLSConfig `yaml:"tls"`                  // with any key TLS is required, whatever the URL says
+	CredsFile     string          `yaml:"creds_file"`           // NATS credentials file; a relative path starts at the configuration's directory. Default none
+	NKeyFile      string          `yaml:"nkey_file"`            // or file with an NKey's seed. Default none
+	User          string          `yaml:"user"`                 // or a user with a password. Default none
+	PasswordEnv   string          `yaml:"password_env"`         // environment variable with User's password. Default none
+	PasswordFile  string          `yaml:"password_file"`        // or file with it. Default none
+	Password      Secret          `yaml:"-"`                    // what Load found there
+	Seed          Secret          `yaml:"-"`                    // what Load found in NKeyFile
+	InboxPrefix   string          `yaml:"inbox_prefix"`         // first tokens of the subjects that answers come to; a prefix of one's own is one that nobody else need be allowed to read. Default _INBOX
+	SubjectPrefix string          `yaml:"subject_prefix"`       // one token [A-Za-z0-9_-]{1,32}. Default sms
+	Replicas      int             `yaml:"replicas"`             // of every stream: 1, 3 or 5. Default 1
+	JobsMaxBytes  int64           `yaml:"jobs_max_bytes"`       // octets of one route's jobs, reserved on the server's disk, 1 MiB..1 PiB; -1 means no limit. Default 2147483648
+	JobsMax       int64           `yaml:"jobs_max_per_subject"` // jobs waiting per lane and producer before publishing is refused, 1..1e9. Default 5000000
 }
 
 // RedisConfig says where the ledger and the correlation are kept.
 type RedisConfig struct {
-	URL          string `yaml:"url"`           // redis://host:port/db, rediss:// or unix://, also redis+sentinel:// and redis+cluster://, without a password. Default redis://127.0.0.1:6379/0
-	PasswordEnv  string `yaml:"password_env"`  // environment variable with the password. Default none
-	PasswordFile string `yaml:"password_file"` // or file with it. Default none
-	Password     Secret `yaml:"-"`             // what Load found there
+	URL                  string          `yaml:"url"`                    // redis://host:port/db, rediss:// or unix://, also redis+sentinel:// and redis+cluster://, without a password. Default redis://127.0.0.1:6379/0
+	TLS                  ClientTLSConfig `yaml:"tls"`                    // of rediss URLs
+	User                 string          `yaml:"user"`                   // ACL user; needs a password. Default that of the URL, or else Redis's own default
+	PasswordEnv          string          `yaml:"password_env"`           // environment variable with the password. Default none
+	PasswordFile         string          `yaml:"password_file"`          // or file with it. Default none
+	SentinelPasswordEnv  string          `yaml:"sentinel_password_env"`  // environment variable with the password of the Sentinels themselves. Default none
+	SentinelPasswordFile string          `yaml:"sentinel_password_file"` // or file with it. Default none
+	Password             Secret          `yaml:"-"`                      // what Load found there
+	SentinelPassword     Secret          `yaml:"-"`                      // likewise
 }
 
-// AdminConfig is the HTTP server for health, status and metrics.
-type AdminConfig struct {
-	Listen    string `yaml:"listen"`     // host:port; port 0 takes any free one. Default 127.0.0.1:8080
-	TokenEnv  string `yaml:"token_env"`  // environment variable with the token that requests from other machines carry which change something. Default none: refused
-	TokenFile string `yaml:"token_file"` // or file with it. Default none
-
-	Token Secret `yaml:"-"`
+// PrivacyConfig says how numbers are known again that are not shown.
+type PrivacyConfig struct {
+	HashKeyEnv  string `yaml:"hash_key_env"`  // environment variable with the key by which logs and traces name numbers beside their mask. Default none: the mask alone
+	HashKeyFile string `yaml:"hash_key_file"` // or file with it. Default none
+	HashKey     Secret `yaml:"-"`             // what Load found there
 }
 
 // WorkerConfig is about this process.
@@ -164,12 +172,10 @@ const (
 )
 
 func (c *NATSConfig) setDefaults() {
-	*c = NATSConfig{URL: "nats://127.0.0.1:4222", SubjectPrefix: "sms", Replicas: 1, JobsMax: 5_000_000, JobsMaxBytes: 2 << 30}
+	*c = NATSConfig{URL: "nats://127.0.0.1:4222", InboxPrefix: "_INBOX", SubjectPrefix: "sms", Replicas: 1, JobsMax: 5_000_000, JobsMaxBytes: 2 << 30}
 }
 
 func (c *RedisConfig) setDefaults() { *c = RedisConfig{URL: "redis://127.0.0.1:6379/0"} }
-
-func (c *AdminConfig) setDefaults() { *c = AdminConfig{Listen: "127.0.0.1:8080"} }
 
 func (c *WorkerConfig) setDefaults() { *c = WorkerConfig{DrainTimeout: 25 * time.Second} }
 
@@ -218,30 +224,4 @@ func (c *Config) Route(name string) (*RouteConfig, bool) {
 // Weights returns the weights by lane.
 func (c LanesConfig) Weights() map[sms.Lane]int {
 	return map[sms.Lane]int{sms.LaneHigh: c.High, sms.LaneNormal: c.Normal, sms.LaneBulk: c.Bulk}
-}
-
-// ServerURL returns URL with the user and password in it, for the client
-// only: never log it.
-func (c NATSConfig) ServerURL() string {
-	servers := strings.Split(c.URL, ",")
-	for i, server := range servers {
-		servers[i] = withCredentials(strings.TrimSpace(server), c.User, c.Password)
-	}
-	return strings.Join(servers, ",")
-}
-
-// ServerURL returns URL with the password in it, for the client only: never
-// log it.
-func (c RedisConfig) ServerURL() string { return withCredentials(c.URL, "", c.Password) }
-
-func withCredentials(raw, user string, password Secret) string {
-	u, err := url.Parse(raw)
-	if err != nil || (user == "" && password == "") {
-		return raw
-	}
-	if user == "" {
-		user = u.User.Username()
-	}
-	u.User = url.UserPassword(user, string(password))
-	return u.String()
 }

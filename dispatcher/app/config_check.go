@@ -3,16 +3,10 @@ package app
 import (
 	"fmt"
 	"math"
-	"net"
-	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/shortwire-sms/shortwire/dispatcher/sms"
-	"github.com/shortwire-sms/shortwire/receipts"
 )
 
 // config checks everything and completes the defaults that depend on
@@ -20,8 +14,8 @@ import (
 func (c *checker) config(cfg *Config) {
 	c.nats(&cfg.NATS)
 	c.redis(&cfg.Redis)
-	c.listen(cfg.Admin.Listen)
-	cfg.Admin.Token = c.secret("admin", "token", cfg.Admin.TokenEnv, cfg.Admin.TokenFile)
+	c.admin(&cfg.Admin)
+	c.privacy(&cfg.Privacy)
 	c.worker(&cfg.Worker)
 	if len(cfg.Routes) == 0 {
 		c.wrong("routes", "must list at least one route")
@@ -32,60 +26,6 @@ func (c *checker) config(cfg *Config) {
 	c.routeNames(cfg.Routes)
 	c.fallbacks(cfg.Routes)
 	cfg.Notices = notices(cfg)
-}
-
-func (c *checker) nats(n *NATSConfig) {
-	for server := range strings.SplitSeq(n.URL, ",") {
-		c.url("nats.url", strings.TrimSpace(server), "nats", "tls", "ws", "wss")
-	}
-	c.file("nats.creds_file", &n.CredsFile)
-	n.Password = c.password("nats", n.PasswordEnv, n.PasswordFile, n.User != "")
-	if n.Password != "" && n.User == "" {
-		c.wrong("nats.user", "is required with a password")
-	}
-	if n.CredsFile != "" && n.User != "" {
-		c.wrong("nats.user", "cannot stand beside creds_file; choose one")
-	}
-	if err := (sms.Subjects{Prefix: n.SubjectPrefix}).Validate(); err != nil {
-		c.wrong("nats.subject_prefix", "must be dot-separated tokens of 1..32 of A-Z a-z 0-9 _ -, is %q", n.SubjectPrefix)
-	}
-	if !slices.Contains([]int{1, 3, 5}, n.Replicas) {
-		c.wrong("nats.replicas", "must be 1, 3 or 5, is %d", n.Replicas)
-	}
-	within(c, "nats.jobs_max_per_subject", n.JobsMax, 1, 1_000_000_000)
-	if n.JobsMaxBytes != -1 {
-		within(c, "nats.jobs_max_bytes", n.JobsMaxBytes, 1<<20, 1<<50)
-	}
-}
-
-func (c *checker) redis(r *RedisConfig) {
-	c.url("redis.url", r.URL, "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-	if client, err := receipts.Connect(r.URL); err != nil {
-		c.wrong("redis.url", "%s", strings.TrimPrefix(err.Error(), "redis url: "))
-	} else {
-		_ = client.Close() // nothing was opened
-	}
-	r.Password = c.password("redis", r.PasswordEnv, r.PasswordFile, false)
-}
-
-func (c *checker) url(path, raw string, schemes ...string) {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil || !slices.Contains(schemes, u.Scheme):
-		c.wrong(path, "must be a URL that begins with %s://", strings.Join(schemes, ":// or "))
-	case u.Scheme != "unix" && u.Hostname() == "":
-		c.wrong(path, "names no host")
-	default:
-		if _, has := u.User.Password(); has {
-			c.wrong(path, "must not hold a password: use password_env or password_file")
-		}
-	}
-}
-
-func (c *checker) listen(address string) {
-	if _, port, err := net.SplitHostPort(address); err != nil || !validPort(port, 0) {
-		c.wrong("admin.listen", "must be host:port, is %q", address)
-	}
 }
 
 func (c *checker) worker(w *WorkerConfig) {
@@ -182,6 +122,9 @@ func validPort(port string, lowest int) bool {
 // notices lists what this version holds in a weaker form than asked for.
 func notices(cfg *Config) []string {
 	var all []string
+	if n := cfg.Admin.notice(); n != "" {
+		all = append(all, n)
+	}
 	for i, r := range cfg.Routes {
 		if v := r.TLS.MinVersion; v == "1.0" || v == "1.1" {
 			all = append(all, fmt.Sprintf("routes[%d].tls.min_version: TLS below 1.2 can be broken by others on the way", i))

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // change is one key of the configuration whose value is another.
@@ -29,6 +30,7 @@ func (c change) String() string {
 // difference is what one configuration has that another has not.
 type difference struct {
 	process []change            // keys that are not of a route: they take a restart
+	live    []change            // of these, those that do not: secrets, and what TLS files hold
 	routes  map[string][]change // of routes that both have, by name
 	added   []string            // routes
 	removed []string            // routes
@@ -39,14 +41,41 @@ type difference struct {
 // each ends and begins again.
 func (d *difference) anew() []string { return d.quotas }
 
+// liveKeys are what takes effect without a restart: asked for anew at each
+// connection, or by each request.
+var liveKeys = []string{
+	"nats.password", "nats.tls.files", "redis.password", "redis.tls.files",
+	"admin.token", "admin.read_token", "admin.tls.files", "privacy.hash_key",
+}
+
+// adopt takes from another configuration what needs no restart. The password of
+// another user does.
+func (c *Config) adopt(next *Config) {
+	if c.NATS.User == next.NATS.User {
+		c.NATS.Password = next.NATS.Password
+	}
+	if c.Redis.User == next.Redis.User {
+		c.Redis.Password = next.Redis.Password
+	}
+	c.NATS.TLS.Held, c.Redis.TLS.Held = next.NATS.TLS.Held, next.Redis.TLS.Held
+	c.Admin.Token, c.Admin.ReadToken, c.Admin.TLS.Held = next.Admin.Token, next.Admin.ReadToken, next.Admin.TLS.Held
+	c.Privacy.HashKey = next.Privacy.HashKey
+}
+
 // diff compares two configurations that Load accepted.
 func diff(from, to *Config) difference {
 	d := difference{routes: make(map[string][]change)}
 	for _, part := range []struct {
 		key      string
 		from, to any
-	}{{"nats", from.NATS, to.NATS}, {"redis", from.Redis, to.Redis}, {"admin", from.Admin, to.Admin}, {"worker", from.Worker, to.Worker}} {
-		d.process = compare(d.process, "", part.key, reflect.ValueOf(part.from), reflect.ValueOf(part.to))
+	}{{"nats", from.NATS, to.NATS}, {"redis", from.Redis, to.Redis}, {"admin", from.Admin, to.Admin}, {"worker", from.Worker, to.Worker}, {"privacy", from.Privacy, to.Privacy}} {
+		for _, c := range compare(nil, "", part.key, reflect.ValueOf(part.from), reflect.ValueOf(part.to)) {
+			if slices.Contains(liveKeys, c.key) {
+				d.live = append(d.live, c)
+			} else {
+				d.process = append(d.process, c)
+			}
+		}
 	}
 	for i := range to.Routes {
 		name := to.Routes[i].Name
@@ -87,7 +116,7 @@ func compare(all []change, route, path string, from, to reflect.Value) []change 
 		return all
 	}
 	c := change{route: route, key: path, from: shown(from), to: shown(to)}
-	if strings.HasSuffix(path, "password") || strings.HasSuffix(path, "tls.files") {
+	if from.Type() == reflect.TypeFor[Secret]() || strings.HasSuffix(path, "tls.files") {
 		c.from, c.to = "", ""
 	}
 	return append(all, c)
@@ -99,7 +128,14 @@ func hidden(field string) string {
 	if field == "Held" {
 		return "files"
 	}
-	return strings.ToLower(field)
+	var b strings.Builder
+	for i, r := range field {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }
 
 // shown is a value as the configuration would have it.
@@ -119,6 +155,9 @@ func shown(v reflect.Value) string {
 // list names all that differs, for the log and for people. None is empty.
 func (d *difference) list() []string {
 	var all []string
+	for _, c := range d.live {
+		all = append(all, c.String())
+	}
 	for _, name := range d.added {
 		all = append(all, name+": added")
 	}
@@ -144,6 +183,8 @@ func (d *difference) restart() []string {
 	var all []string
 	for _, c := range d.process {
 		switch key := c.key; key {
+		case "nats.seed":
+			all = append(all, "nats.nkey_file (it holds another key)")
 		case "nats.replicas", "nats.jobs_max_bytes", "nats.jobs_max_per_subject":
 			key += " (takes shortwire setup)"
 			all = append(all, key)

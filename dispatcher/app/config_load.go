@@ -189,13 +189,18 @@ func (c *checker) secret(path, key, env, file string) Secret {
 		return Secret(value)
 	case file != "":
 		data := c.read(path+"."+key+"_file", file)
-		value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+		value := withoutLineEnd(data)
 		if data != nil && value == "" {
 			c.wrong(path+"."+key+"_file", "names %s, which is empty", file)
 		}
 		return Secret(value)
 	}
 	return ""
+}
+
+// withoutLineEnd is what a file holds but for its last line end, which editors add.
+func withoutLineEnd(data []byte) string {
+	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 }
 
 // file makes a path absolute to the configuration's directory and checks that

@@ -77,10 +77,7 @@ func (c *checker) tls(path string, t *TLSConfig) {
 	if (t.CertFile == "") != (t.KeyFile == "") {
 		c.wrong(path, "needs cert_file and key_file together, or neither")
 	}
-	for key, name := range map[string]*string{"ca_file": &t.CAFile, "cert_file": &t.CertFile, "key_file": &t.KeyFile} {
-		c.file(path+"."+key, name)
-	}
-	t.Held = c.files[t.CAFile] + " " + c.files[t.CertFile] + " " + c.files[t.KeyFile]
+	t.Held = c.held(path, map[string]*string{"ca_file": &t.CAFile, "cert_file": &t.CertFile, "key_file": &t.KeyFile})
 	if !c.faultsUnder(path) {
 		if _, err := t.client(); err != nil {
 			c.wrong(path, "%s", strings.TrimPrefix(err.Error(), "tls."))

@@ -284,22 +284,6 @@ func TestTLSFilesMustHoldWhatTheyAreNamedFor(t *testing.T) {
 	}
 }
 
-func TestPasswordsGoIntoTheURLsOfTheClients(t *testing.T) {
-	t.Parallel()
-	n := NATSConfig{URL: "nats://a:4222, tls://b", User: "worker", Password: "p@ss:/"}
-	if diff := cmp.Diff("nats://worker:p%40ss%3A%2F@a:4222,tls://worker:p%40ss%3A%2F@b", n.ServerURL()); diff != "" {
-		t.Error(diff)
-	}
-	r := RedisConfig{URL: "rediss://default@r:6380/2", Password: "x y"}
-	if diff := cmp.Diff("rediss://default:x%20y@r:6380/2", r.ServerURL()); diff != "" {
-		t.Error(diff)
-	}
-	r = RedisConfig{URL: "redis://r/0"}
-	if diff := cmp.Diff("redis://r/0", r.ServerURL()); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestTheExampleLoadsAndHasEveryKey(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "..", "deploy", "shortwire.example.yaml")

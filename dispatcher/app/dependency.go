@@ -93,17 +93,49 @@ func cause(err error) error {
 const ackWait = 30 * time.Second
 
 // jetstreamConfig is how every program reaches NATS. name stands in the
-// server's list of connections.
-func jetstreamConfig(cfg *Config, name string, log *slog.Logger) jetstream.Config {
-	return jetstream.Config{
-		URL:       cfg.NATS.ServerURL(),
-		CredsFile: cfg.NATS.CredsFile,
-		Name:      name,
-		Prefix:    cfg.NATS.SubjectPrefix,
-		Consumers: consumerConfig(),
-		Logger:    log,
+// server's list of connections; current is the configuration at the moment, for
+// what is asked at each connection.
+func jetstreamConfig(current func() *Config, name string, log *slog.Logger) jetstream.Config {
+	n := &current().NATS
+	c := jetstream.Config{
+		URL:         n.URL,
+		CredsFile:   n.CredsFile,
+		NKeySeed:    string(n.Seed),
+		InboxPrefix: n.InboxPrefix,
+		Name:        name,
+		Prefix:      n.SubjectPrefix,
+		Consumers:   consumerConfig(),
+		Logger:      log,
 	}
+	if n.User != "" {
+		c.User = func() (user, password string) { return n.User, string(current().NATS.Password) }
+	}
+	if n.TLS.given() {
+		c.TLS = &jetstream.TLS{ServerName: n.TLS.ServerName, Roots: n.TLS.roots}
+		if n.TLS.CertFile != "" {
+			c.TLS.Certificate = n.TLS.certificate
+		}
+	}
+	return c
 }
+
+// dialRedis makes the client of every program; current is the configuration at
+// the moment, for what is asked at each connection. It does no I/O but to read
+// the files of redis.tls.
+func dialRedis(current func() *Config) (redis.UniversalClient, error) {
+	r := &current().Redis
+	access := receipts.Access{SentinelPassword: string(r.SentinelPassword)}
+	if r.Password != "" {
+		access.User = func() (user, password string) { return r.User, string(current().Redis.Password) }
+	}
+	if r.TLS.given() {
+		access.TLS = r.TLS.client
+	}
+	return receipts.ConnectAs(r.URL, access)
+}
+
+// fixed is a configuration that does not change.
+func fixed(cfg *Config) func() *Config { return func() *Config { return cfg } }
 
 // consumerConfig is the same for setup and for every worker.
 func consumerConfig() jetstream.ConsumerConfig {
@@ -112,7 +144,7 @@ func consumerConfig() jetstream.ConsumerConfig {
 
 // dial connects a command to NATS; it does not wait for a server to come up.
 func dial(ctx context.Context, cfg *Config, name string) (*jetstream.Client, error) {
-	client, err := jetstream.Dial(ctx, jetstreamConfig(cfg, name, nil))
+	client, err := jetstream.Dial(ctx, jetstreamConfig(fixed(cfg), name, nil))
 	if err != nil {
 		return nil, &DependencyError{What: "NATS", Err: err}
 	}

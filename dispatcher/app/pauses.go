@@ -12,7 +12,6 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 	"github.com/shortwire-sms/shortwire/dispatcher/spell"
 	"github.com/shortwire-sms/shortwire/ratelimit"
-	"github.com/shortwire-sms/shortwire/receipts"
 )
 
 // How a worker hears of pauses.
@@ -165,7 +164,7 @@ type Pauses struct {
 
 // NewPauses connects to the Redis of the configuration. The caller calls Close.
 func NewPauses(ctx context.Context, cfg *Config) (*Pauses, error) {
-	client, err := receipts.Connect(cfg.Redis.ServerURL())
+	client, err := dialRedis(fixed(cfg))
 	if err != nil {
 		return nil, err
 	}

@@ -174,7 +174,8 @@ func (a *App) apply(ctx context.Context, s *shift, next *Config, digest string) 
 	old := a.force.config()
 	d := diff(old, next)
 	merged := *next
-	merged.NATS, merged.Redis, merged.Admin, merged.Worker = old.NATS, old.Redis, old.Admin, old.Worker
+	merged.NATS, merged.Redis, merged.Admin, merged.Worker, merged.Privacy = old.NATS, old.Redis, old.Admin, old.Worker, old.Privacy
+	merged.adopt(next)
 
 	if len(d.added) > 0 {
 		within, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -184,6 +185,10 @@ func (a *App) apply(ctx context.Context, s *shift, next *Config, digest string) 
 		}
 	}
 	ready, err := a.prepare(&merged, &d, p)
+	if err != nil {
+		return false, err
+	}
+	access, err := merged.Admin.access()
 	if err != nil {
 		return false, err
 	}
@@ -222,6 +227,7 @@ func (a *App) apply(ctx context.Context, s *shift, next *Config, digest string) 
 	for _, start := range begin {
 		start()
 	}
+	a.admin.SetAccess(access)
 	a.took(&merged, &d, digest)
 	return false, nil
 }

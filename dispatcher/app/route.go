@@ -3,11 +3,8 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -225,13 +222,9 @@ func (c *TLSConfig) client() (*tls.Config, error) {
 	}
 	secure := &tls.Config{MinVersion: tlsVersions[c.MinVersion], ServerName: c.ServerName}
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
+		var err error
+		if secure.RootCAs, err = authorities(c.CAFile); err != nil {
 			return nil, fmt.Errorf("tls.ca_file: %w", err)
-		}
-		secure.RootCAs = x509.NewCertPool()
-		if !secure.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("tls.ca_file: holds no certificate in PEM")
 		}
 	}
 	if c.CertFile != "" {

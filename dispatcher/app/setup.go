@@ -18,7 +18,7 @@ import (
 func beginLedger(ctx context.Context, cfg *Config) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	client, err := receipts.Connect(cfg.Redis.ServerURL())
+	client, err := dialRedis(fixed(cfg))
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,6 @@
 package app
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher"
@@ -124,47 +118,4 @@ type ReceiptStatus struct {
 
 	MatchRate *float64 `json:"match_rate"`     // share of receipts published with their job in the last 5 to 10 minutes, 0..1; null when there was none
 	Hint      string   `json:"hint,omitempty"` // what seems to keep receipts from their jobs, and what to do about it
-}
-
-// maxStatusOctets bounds what is read of an answer.
-const maxStatusOctets = 64 << 20
-
-// FetchStatus asks the worker at the admin URL, http://host:port. The error
-// is a *DependencyError when nothing answers there.
-func FetchStatus(ctx context.Context, admin string) (*Status, error) {
-	return fetch(ctx, admin, "status", func(s *Status) bool { return s.Worker != "" })
-}
-
-// FetchFleet asks the worker at the admin URL how all workers are. The error
-// is a *DependencyError when nothing answers there.
-func FetchFleet(ctx context.Context, admin string) (*FleetStatus, error) {
-	return fetch(ctx, admin, "fleet", func(f *FleetStatus) bool { return f.Asked != "" })
-}
-
-// fetch reads JSON from an admin server.
-func fetch[T any](ctx context.Context, admin, path string, valid func(*T) bool) (*T, error) {
-	at, err := url.JoinPath(admin, path)
-	if err != nil {
-		return nil, fmt.Errorf("admin URL: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return nil, fmt.Errorf("admin URL: %w", err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, &DependencyError{What: "worker", Err: fmt.Errorf("nothing answers at %s: %w", admin, cause(err)),
-			Hint: "is it running, and is this its admin.listen? Name another with --admin URL"}
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatusOctets))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	v := new(T)
-	if resp.StatusCode != http.StatusOK || json.Unmarshal(body, v) != nil || !valid(v) {
-		return nil, &DependencyError{What: "worker", Err: fmt.Errorf("what answers at %s is no shortwire worker (%s)", admin, resp.Status),
-			Hint: "name the worker's admin.listen with --admin URL"}
-	}
-	return v, nil
 }

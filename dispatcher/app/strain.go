@@ -86,6 +86,7 @@ func (a *App) lookout(ctx context.Context, p *parts) error {
 			return nil
 		case now := <-tick.C:
 			a.look(p, cpu.look(now))
+			a.vitals.look(now, p.pulses())
 		}
 	}
 }

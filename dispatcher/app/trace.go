@@ -139,23 +139,14 @@ type TraceOptions struct {
 	By       string        // who asks, for the worker's log
 }
 
-// Trace asks the worker at the admin URL for a route's PDUs and calls line for
+// Trace asks a worker for a route's PDUs and calls line for
 // each, until the trace or ctx ends. The error is a *DependencyError when
 // nothing answers there.
-func Trace(ctx context.Context, adminURL string, o TraceOptions, line func([]byte) error) error {
-	at, err := url.JoinPath(adminURL, "trace", o.Route)
-	if err != nil {
-		return fmt.Errorf("admin URL: %w", err)
-	}
+func Trace(ctx context.Context, at AdminAt, o TraceOptions, line func([]byte) error) error {
 	query := url.Values{"for": {o.For.String()}, "max": {strconv.Itoa(o.Max)}, "unmasked": {strconv.FormatBool(o.Unmasked)}, "by": {o.By}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at+"?"+query.Encode(), nil)
+	resp, err := at.ask(ctx, http.MethodPost, query, "trace", o.Route)
 	if err != nil {
-		return fmt.Errorf("admin URL: %w", err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return &DependencyError{What: "worker", Err: fmt.Errorf("nothing answers at %s: %w", adminURL, cause(err)),
-			Hint: "is it running, and is this its admin.listen? Name another with --admin URL"}
+		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

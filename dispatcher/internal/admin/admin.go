@@ -1,7 +1,7 @@
 // Package admin serves a worker's health, status and metrics over HTTP:
 //
 //	GET /         the status page
-//	GET /healthz  200 while the process runs
+//	GET /healthz  200 while the worker gets on with its work or has none, else 503 and the reason
 //	GET /readyz   200 when it can take jobs, else 503 and the reason
 //	GET /status   the worker's state as JSON
 //	GET /fleet    the state of all workers as JSON
@@ -9,18 +9,23 @@
 //	POST /pause, /resume   a route or lane, in all workers
 //	POST /trace/{route}    a route's PDUs, one line of JSON each, while the request lasts
 //	DELETE /trace/{route}  ends that
+//	GET /debug/pprof/      profiles
 //
-// Whoever can connect may look. What changes something, POST and DELETE, is for
-// this machine, and for others with the token.
+// The page without what it shows, /healthz and /readyz are for everybody. All
+// else is for this machine, and for others with a token or a client certificate:
+// one kind for reading, another for what changes something. Profiles take the
+// latter on this machine too.
 package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,14 +42,15 @@ const (
 // Config says where to listen.
 type Config struct {
 	Listen string // host:port; port 0 takes any free one. Required
-	Token  string // that requests from other machines carry which change something. Default: those are refused
+	Access Access // at the start
 }
 
 // Deps are what the server shows. Each may be nil: Status is then an empty
-// object, Ready always nil and Gatherer empty.
+// object, Ready and Alive always nil and Gatherer empty.
 type Deps struct {
 	Status   func(context.Context) any // what /status encodes; called concurrently
 	Ready    func() error              // why no jobs can be taken now, nil when they can; called concurrently
+	Alive    func() error              // why only a restart can help, nil when the worker gets on; must not block; called concurrently
 	Gatherer prometheus.Gatherer       // what /metrics shows
 	Logger   *slog.Logger              // default: nothing is logged
 
@@ -64,8 +70,11 @@ type Deps struct {
 
 // Server is the admin server.
 type Server struct {
-	cfg   Config
-	deps  Deps
+	cfg  Config
+	deps Deps
+
+	access atomic.Pointer[Access] // replaced as a whole by SetAccess
+
 	bound chan struct{} // closed by Run once addr is set
 	addr  net.Addr      // written by Run before bound is closed
 }
@@ -78,13 +87,18 @@ func New(cfg Config, deps Deps) *Server {
 	if deps.Ready == nil {
 		deps.Ready = func() error { return nil }
 	}
+	if deps.Alive == nil {
+		deps.Alive = func() error { return nil }
+	}
 	if deps.Gatherer == nil {
 		deps.Gatherer = prometheus.NewRegistry()
 	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Server{cfg: cfg, deps: deps, bound: make(chan struct{})}
+	s := &Server{cfg: cfg, deps: deps, bound: make(chan struct{})}
+	s.SetAccess(cfg.Access)
+	return s
 }
 
 // Run serves until ctx ends; requests under way then have two seconds. It
@@ -107,7 +121,7 @@ func (s *Server) Run(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends traces
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	go func() { ended <- s.serve(server, l) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("admin server: %w", err)
@@ -122,6 +136,15 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("admin server: %w", err)
 	}
 	return nil
+}
+
+// serve speaks TLS as Access has it at each handshake, or none.
+func (s *Server) serve(server *http.Server, l net.Listener) error {
+	if s.cfg.Access.TLS == nil {
+		return server.Serve(l)
+	}
+	server.TLSConfig = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.access.Load().TLS, nil }}
+	return server.ServeTLS(l, "", "")
 }
 
 // Addr waits until the server listens and returns its address, which tells
@@ -149,26 +172,30 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	s.reads(mux)
 	s.writes(mux)
+	s.profiles(mux)
 	return mux
 }
 
 func (s *Server) reads(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", s.index)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { s.json(w, s.deps.Status(r.Context())) })
-	if s.deps.Fleet != nil {
-		mux.HandleFunc("GET /fleet", func(w http.ResponseWriter, r *http.Request) { s.json(w, s.deps.Fleet(r.Context())) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { verdict(w, s.deps.Alive(), "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { verdict(w, s.deps.Ready(), "ready") })
+	shows := func(pattern string, what func(context.Context) any) {
+		mux.Handle(pattern, s.needs(reading, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.json(w, what(r.Context())) })))
 	}
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{
+	shows("GET /status", s.deps.Status)
+	if s.deps.Fleet != nil {
+		shows("GET /fleet", s.deps.Fleet)
+	}
+	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelWarn),
 		ErrorHandling: promhttp.ContinueOnError,
-	}))
+	})))
 }
 
 func (s *Server) writes(mux *http.ServeMux) {
 	own := http.NewCrossOriginProtection() // another site's page in the operator's browser must not do any of it
-	handle := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, own.Handler(s.trusted(h))) }
+	handle := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, own.Handler(s.needs(changing, h))) }
 	if s.deps.Pause != nil {
 		handle("POST /pause", s.pauses(s.deps.Pause))
 		handle("POST /resume", s.pauses(s.deps.Resume))
@@ -179,12 +206,13 @@ func (s *Server) writes(mux *http.ServeMux) {
 	}
 }
 
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	if err := s.deps.Ready(); err != nil {
-		text(w, http.StatusServiceUnavailable, err.Error())
+// verdict answers with a word, or with why not.
+func verdict(w http.ResponseWriter, why error, word string) {
+	if why != nil {
+		text(w, http.StatusServiceUnavailable, why.Error())
 		return
 	}
-	text(w, http.StatusOK, "ready")
+	text(w, http.StatusOK, word)
 }
 
 func text(w http.ResponseWriter, code int, line string) {

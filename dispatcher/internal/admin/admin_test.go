@@ -52,10 +52,11 @@ func get(t *testing.T, url string) (int, string) {
 
 func TestHealthReadinessAndStatusAreServed(t *testing.T) {
 	t.Parallel()
-	ready := make(chan error, 1)
+	ready, alive := make(chan error, 1), make(chan error, 1)
 	url := serve(t, admin.Deps{
 		Status: func(context.Context) any { return map[string]int{"in_flight": 3} },
 		Ready:  func() error { return <-ready },
+		Alive:  func() error { return <-alive },
 	})
 	type answer struct {
 		Code int
@@ -65,7 +66,12 @@ func TestHealthReadinessAndStatusAreServed(t *testing.T) {
 		code, body := get(t, url+path)
 		return answer{code, body}
 	}
+	alive <- nil
 	if diff := cmp.Diff(answer{200, "ok\n"}, ask("/healthz")); diff != "" {
+		t.Error(diff)
+	}
+	alive <- errors.New("nothing moves")
+	if diff := cmp.Diff(answer{503, "nothing moves\n"}, ask("/healthz")); diff != "" {
 		t.Error(diff)
 	}
 	ready <- errors.New("redis is away")

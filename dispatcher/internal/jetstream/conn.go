@@ -2,13 +2,13 @@ package jetstream
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/url"
-	"os"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +25,9 @@ const housekeeping = 250 * time.Millisecond
 // Config says where the server is. Zero values mean defaults.
 type Config struct {
 	URL            string        // one or more, comma-separated. Default nats://127.0.0.1:4222
-	CredsFile      string        // user JWT and seed; empty means none
+	CredsFile      string        // user JWT and seed, read at each connect; empty means none
+	NKeySeed       string        // or a user's seed, as a file has it; empty means none
+	InboxPrefix    string        // first tokens of the subjects that answers come to. Default _INBOX
 	Name           string        // shown in the server's connection list. Default "shortwire"
 	Prefix         string        // first tokens of every subject. Default "sms"
 	ConnectTimeout time.Duration // of one attempt to connect. Default 5s
@@ -33,6 +35,16 @@ type Config struct {
 	AckTimeout     time.Duration // until an unanswered publish is repeated. Default 5s
 	Consumers      ConsumerConfig
 	Logger         *slog.Logger // Default: nothing is logged
+
+	User func() (user, password string) // asked at each connect; nil means none
+	TLS  *TLS                           // nil: as the URL says, by the system's authorities
+}
+
+// TLS is how the server is known, and the client to the server.
+type TLS struct {
+	ServerName  string                          // in SNI and verification. Default the host of the URL
+	Roots       func() (*x509.CertPool, error)  // asked at each connect; nil, and a nil pool, are the system's
+	Certificate func() (tls.Certificate, error) // of the client, asked at each connect; nil means none
 }
 
 func (c Config) withDefaults() Config {
@@ -61,8 +73,9 @@ type Client struct {
 	cfg      Config
 	log      *slog.Logger
 	subjects sms.Subjects
-	in       *nats.Conn // pulls, acks, administration
-	out      *nats.Conn // publishes
+	account  []nats.Option // who we are, and how the server is known
+	in       *nats.Conn    // pulls, acks, administration
+	out      *nats.Conn    // publishes
 	js       natsjs.JetStream
 	pub      *publisher
 	acks     *outbox[verdict] // on in
@@ -95,12 +108,10 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if err := c.subjects.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.CredsFile != "" {
-		if _, err := os.Stat(cfg.CredsFile); err != nil {
-			return nil, fmt.Errorf("nats.creds_file: %w", err)
-		}
-	}
 	var err error
+	if c.account, err = cfg.account(); err != nil {
+		return nil, err
+	}
 	if c.in, err = c.connect(ctx, cfg.Name+" in", nats.ReconnectHandler(func(nc *nats.Conn) {
 		c.ackLost.Store(false)
 		c.restored(nc)
@@ -132,7 +143,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 
 // connect dials one connection, for up to ConnectWait.
 func (c *Client) connect(ctx context.Context, name string, extra ...nats.Option) (*nats.Conn, error) {
-	opts := append([]nats.Option{
+	opts := slices.Concat([]nats.Option{
 		nats.Name(name),
 		nats.Timeout(c.cfg.ConnectTimeout),
 		nats.MaxReconnects(-1),
@@ -143,10 +154,7 @@ func (c *Client) connect(ctx context.Context, name string, extra ...nats.Option)
 		nats.DisconnectErrHandler(c.lost),
 		nats.ErrorHandler(c.complaint),
 		nats.ClosedHandler(c.closed),
-	}, extra...)
-	if c.cfg.CredsFile != "" {
-		opts = append(opts, nats.UserCredentials(c.cfg.CredsFile))
-	}
+	}, c.account, extra)
 	deadline := time.Now().Add(c.cfg.ConnectWait)
 	for tries := 1; ; tries++ {
 		nc, err := nats.Connect(c.cfg.URL, opts...)
@@ -164,32 +172,6 @@ func (c *Client) connect(ctx context.Context, name string, extra ...nats.Option)
 			return nil, connectFault(c.cfg.URL, err)
 		}
 	}
-}
-
-func connectFault(urls string, err error) error {
-	hint := "check nats.url, and that the server runs"
-	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
-		hint = "check nats.creds_file"
-	}
-	return fmt.Errorf("connect to nats at %s: %w (%s)", redact(urls), err, hint)
-}
-
-// redact removes passwords and tokens from the server URLs.
-func redact(urls string) string {
-	all := strings.Split(urls, ",")
-	for i, u := range all {
-		parsed, err := url.Parse(strings.TrimSpace(u))
-		switch {
-		case err != nil:
-			all[i] = "(not a URL)"
-		case parsed.User != nil:
-			parsed.User = url.User("xxxxx")
-			fallthrough
-		default:
-			all[i] = parsed.String()
-		}
-	}
-	return strings.Join(all, ",")
 }
 
 // reconnectDelay is the pause before the n-th attempt: from 50–150 ms up to
