@@ -37,6 +37,7 @@ type NATSConfig struct {
 	Password      Secret          `yaml:"-"`                    // what Load found there
 	Seed          Secret          `yaml:"-"`                    // what Load found in NKeyFile
 	InboxPrefix   string          `yaml:"inbox_prefix"`         // first tokens of the subjects that answers come to; a prefix of one's own is one that nobody else need be allowed to read. Default _INBOX
+	ResultsFor    []string        `yaml:"results_for"`          // producers for which setup makes a durable consumer of their results, named after them: their readers then need no right to make one. Default none
 	SubjectPrefix string          `yaml:"subject_prefix"`       // one token [A-Za-z0-9_-]{1,32}. Default sms
 	Replicas      int             `yaml:"replicas"`             // of every stream: 1, 3 or 5. Default 1
 	JobsMaxBytes  int64           `yaml:"jobs_max_bytes"`       // octets of one route's jobs, reserved on the server's disk, 1 MiB..1 PiB; -1 means no limit. Default 2147483648

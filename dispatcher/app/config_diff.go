@@ -185,7 +185,7 @@ func (d *difference) restart() []string {
 		switch key := c.key; key {
 		case "nats.seed":
 			all = append(all, "nats.nkey_file (it holds another key)")
-		case "nats.replicas", "nats.jobs_max_bytes", "nats.jobs_max_per_subject":
+		case "nats.replicas", "nats.results_for", "nats.jobs_max_bytes", "nats.jobs_max_per_subject":
 			key += " (takes shortwire setup)"
 			all = append(all, key)
 		default:

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,6 +27,11 @@ func (c *checker) nats(n *NATSConfig) {
 	}
 	if err := (sms.Subjects{Prefix: n.InboxPrefix}).Validate(); n.InboxPrefix == "" || err != nil {
 		c.wrong("nats.inbox_prefix", "must be dot-separated tokens of 1..32 of A-Z a-z 0-9 _ -, like _INBOX_worker, is %q", n.InboxPrefix)
+	}
+	for i, producer := range n.ResultsFor {
+		if !sms.ValidToken(producer) {
+			c.wrong(fmt.Sprintf("nats.results_for[%d]", i), "must be a producer, 1..32 of A-Z a-z 0-9 _ -, is %q", producer)
+		}
 	}
 	if !slices.Contains([]int{1, 3, 5}, n.Replicas) {
 		c.wrong("nats.replicas", "must be 1, 3 or 5, is %d", n.Replicas)

@@ -17,5 +17,10 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	for name, password := range natsPasswords {
+		if err := os.Setenv(name, password); err != nil { // deploy/nats/permissions.conf refers to them
+			panic(err)
+		}
+	}
 	os.Exit(m.Run())
 }

@@ -52,6 +52,7 @@ func Setup(ctx context.Context, cfg *Config, w io.Writer) error {
 	}
 	changes, err := client.Setup(ctx, jetstream.SetupConfig{
 		Routes:            routeNames(cfg),
+		ResultsFor:        cfg.NATS.ResultsFor,
 		Replicas:          cfg.NATS.Replicas,
 		JobsMaxPerSubject: cfg.NATS.JobsMax,
 		JobsMaxBytes:      cfg.NATS.JobsMaxBytes,

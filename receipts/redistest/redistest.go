@@ -158,7 +158,8 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// ping reports whether a server at addr answers PING and has loaded its data.
+// ping reports whether a server at addr answers PING, or asks who that is, and has
+// loaded its data.
 func ping(addr string) bool {
 	c, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
@@ -171,7 +172,7 @@ func ping(addr string) bool {
 	}
 	answer := make([]byte, 7)
 	n, _ := c.Read(answer)
-	return string(answer[:n]) == "+PONG\r\n"
+	return string(answer[:n]) == "+PONG\r\n" || string(answer[:n]) == "-NOAUTH"
 }
 
 // FreeAddr is an address of this host that was free a moment ago.

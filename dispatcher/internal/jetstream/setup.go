@@ -36,7 +36,11 @@ func (c *Client) Setup(ctx context.Context, cfg SetupConfig) ([]Change, error) {
 		}
 		changes = append(changes, p.change)
 	}
-	for _, want := range c.consumersOf(cfg.Routes, cfg.Consumers) {
+	consumers := c.consumersOf(cfg.Routes, cfg.Consumers)
+	for _, producer := range cfg.ResultsFor {
+		consumers = append(consumers, c.resultsConsumer(producer, cfg.Consumers))
+	}
+	for _, want := range consumers {
 		change, err := c.setUpConsumer(ctx, want)
 		if err != nil {
 			return changes, err

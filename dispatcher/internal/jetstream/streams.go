@@ -11,6 +11,7 @@ import (
 // SetupConfig sizes the streams. Zero values mean defaults.
 type SetupConfig struct {
 	Routes            []string
+	ResultsFor        []string      // producers whose results get a durable consumer, named after them
 	Replicas          int           // copies of each stream, 1..5; 3 for production. Default 1
 	JobsMaxPerSubject int64         // jobs of one producer in one lane that may wait. Default 5,000,000
 	JobsMaxBytes      int64         // of one route's jobs, reserved on the server's disk; -1 means no limit. Default 2 GiB
@@ -171,6 +172,11 @@ func (c *Client) dueConsumer(route string, lane sms.Lane, cfg ConsumerConfig) (s
 // turnConsumer is the consumer of jobs that overtake, turn-<route>-<lane>.
 func (c *Client) turnConsumer(route string, lane sms.Lane, cfg ConsumerConfig) (stream string, config natsjs.ConsumerConfig) {
 	return c.subjects.StreamRetry(), durable("turn-"+route+"-"+string(lane), c.subjects.RetryTurnFilter(route, lane), cfg)
+}
+
+// resultsConsumer is the consumer of a producer's results, named after it.
+func (c *Client) resultsConsumer(producer string, cfg ConsumerConfig) consumer {
+	return consumer{c.subjects.StreamResults(), durable(producer, c.subjects.ResultsFilter(producer, "", ""), cfg)}
 }
 
 func durable(name, filter string, cfg ConsumerConfig) natsjs.ConsumerConfig {
