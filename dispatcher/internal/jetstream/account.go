@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -52,13 +53,13 @@ func connectFault(urls string, err error) error {
 	hint := "check nats.url, and that the server runs"
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
+	var alert *net.OpError
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrNkeysNotSupported):
 		hint = "check nats.creds_file, nats.nkey_file, or nats.user and its password: whichever the server knows this worker by"
 	case errors.As(err, &certificate), errors.As(err, new(x509.UnknownAuthorityError)):
 		hint = "check nats.tls.ca_file and nats.tls.server_name"
-	case errors.As(err, &alert):
+	case errors.As(err, &alert) && alert.Op == "remote error": // crypto/tls has no other word for an alert
 		hint = "the server asks for a client certificate or refuses it: check nats.tls.cert_file and nats.tls.key_file"
 	case errors.As(err, &record), errors.Is(err, nats.ErrSecureConnWanted):
 		hint = "the server has no TLS: check nats.url and nats.tls"
