@@ -49,6 +49,7 @@ type Deps struct {
 	InHand    *InHand // of the process: dispatchers of all routes share one. Default one of its own
 	Routes    *Routes // of the process: a fallback is looked for there. Default none but its own
 	Logger    *slog.Logger
+	Mask      func(number string) string // makes a number fit to be shown. Default sms.MaskNumber
 }
 
 // InHand is the jobs that a process has in hand. The ledger knows a job by
@@ -103,6 +104,9 @@ func New(cfg Config, deps Deps) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	if deps.InHand == nil {
 		deps.InHand = new(InHand)
+	}
+	if deps.Mask == nil {
+		deps.Mask = sms.MaskNumber
 	}
 	if deps.Routes == nil {
 		deps.Routes = new(Routes)

@@ -1,6 +1,8 @@
 package dispatcher
 
 import (
+	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -14,6 +16,7 @@ type Fault struct {
 	Route      string   // that carried it
 	Producer   string   //
 	JobID      string   // empty when the job does not name itself
+	To         string   // masked; empty when the job cannot be read
 	Attempt    int      //
 	Code       sms.Code //
 	Status     uint32   // command_status, 0 when the SMSC did not say
@@ -60,8 +63,8 @@ func (d *Dispatcher) failed(a *attempt) {
 	if r.Code == "" {
 		return
 	}
-	d.faults.add(&Fault{
-		Time: r.Time, Route: a.ref.Carrier(), Producer: r.Producer, JobID: r.JobID, Attempt: r.Attempt, Code: r.Code,
+	d.fault(&Fault{
+		Time: r.Time, Route: a.ref.Carrier(), Producer: r.Producer, JobID: r.JobID, To: d.to(a), Attempt: r.Attempt, Code: r.Code,
 		Status: r.Status, StatusName: r.StatusName, Reason: r.Reason, End: r.Kind,
 	})
 }
@@ -69,8 +72,25 @@ func (d *Dispatcher) failed(a *attempt) {
 // refused remembers an attempt that another follows.
 func (d *Dispatcher) refused(a *attempt, next time.Time) {
 	e := a.refusal
-	d.faults.add(&Fault{
-		Time: time.Now(), Route: a.ref.Carrier(), Producer: a.ref.Producer, JobID: a.ref.JobID, Attempt: a.ref.Attempt, Code: e.Code,
+	d.fault(&Fault{
+		Time: time.Now(), Route: a.ref.Carrier(), Producer: a.ref.Producer, JobID: a.ref.JobID, To: d.to(a), Attempt: a.ref.Attempt, Code: e.Code,
 		Status: e.Status, StatusName: e.StatusName, Reason: e.Error(), Next: next,
 	})
+}
+
+// fault remembers a fault, and logs it where somebody looks for one: there may be
+// as many as there are jobs.
+func (d *Dispatcher) fault(f *Fault) {
+	d.faults.add(f)
+	if d.log.Enabled(context.Background(), slog.LevelDebug) {
+		d.log.Debug("attempt failed", "producer", f.Producer, "job_id", f.JobID, "to", f.To, "attempt", f.Attempt, "code", f.Code, "err", f.Reason)
+	}
+}
+
+// to is the job's destination, fit to be shown.
+func (d *Dispatcher) to(a *attempt) string {
+	if a.job == nil {
+		return ""
+	}
+	return d.deps.Mask(a.job.To)
 }

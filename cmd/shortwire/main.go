@@ -65,7 +65,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(usage.FlagError)
-	root.AddCommand(p.runCommand(), p.setupCommand(), p.checkCommand(), p.sendCommand(), p.tailCommand(), p.replayCommand(), p.pauseCommand(), p.resumeCommand(), p.statusCommand(), p.decodeCommand(), p.traceCommand(), p.versionCommand(), p.docsCommand())
+	root.AddCommand(p.runCommand(), p.setupCommand(), p.checkCommand(), p.sendCommand(), p.tailCommand(), p.replayCommand(), p.pauseCommand(), p.resumeCommand(), p.statusCommand(), p.decodeCommand(), p.traceCommand(), p.hashCommand(), p.versionCommand(), p.docsCommand())
 	return root
 }
 

@@ -57,6 +57,7 @@ type parts struct {
 	inHand dispatcher.InHand
 	taking dispatcher.Routes // jobs
 	pauses *pauseBoard
+	mask   func(number string) string
 
 	outlook  outlook
 	backlogs backlogBoard
@@ -171,7 +172,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 // connect reaches NATS and Redis and makes the parts that need them.
 func (a *App) connect(ctx context.Context) (_ *parts, err error) {
-	p := &parts{worker: a.cfg.Worker.ID}
+	p := &parts{worker: a.cfg.Worker.ID, mask: func(number string) string { return a.force.config().masker().Mask(number) }}
 	defer func() {
 		if err != nil {
 			p.close()

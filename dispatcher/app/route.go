@@ -96,7 +96,7 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 	}
 	r.dispatcher, err = dispatcher.New(cfg.pipeline(), dispatcher.Deps{
 		Source: p.nats, Publisher: p.nats, Retrier: p.nats, Morgue: p.nats,
-		InHand: &p.inHand, Routes: &p.taking, Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: r.limit, Logger: log,
+		InHand: &p.inHand, Routes: &p.taking, Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: r.limit, Logger: log, Mask: p.mask,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)

@@ -16,6 +16,7 @@ type RecentError struct {
 	Route      string     `json:"route"` // that carried it
 	Producer   string     `json:"producer"`
 	JobID      string     `json:"job_id,omitempty"` // absent when the job does not name itself
+	To         string     `json:"to,omitempty"`     // destination, masked, with its hash under privacy.hash_key
 	Attempt    int        `json:"attempt"`
 	Code       sms.Code   `json:"code"`
 	Status     uint32     `json:"status,omitempty"`      // command_status
@@ -39,7 +40,7 @@ func recentErrors(routes []*route) []RecentError {
 	list := make([]RecentError, 0, min(len(all), errorsShown))
 	for _, f := range all[:min(len(all), errorsShown)] {
 		e := RecentError{
-			Time: f.Time, Route: f.Route, Producer: f.Producer, JobID: f.JobID, Attempt: f.Attempt, Code: f.Code,
+			Time: f.Time, Route: f.Route, Producer: f.Producer, JobID: f.JobID, To: f.To, Attempt: f.Attempt, Code: f.Code,
 			Status: f.Status, StatusName: f.StatusName, Reason: f.Reason, Meaning: codeMeanings[f.Code], End: f.End,
 		}
 		if f.Status != 0 {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/shortwire-sms/shortwire/binds/smpp"
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
+	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
 // traceEnd is the last line of a trace.
@@ -42,7 +43,7 @@ func (a *App) trace(req admin.TraceRequest) (admin.TraceLines, error) {
 		level = slog.LevelWarn
 	}
 	log.Log(context.Background(), level, "trace started", "for", req.For, "max", req.Max, "unmasked", req.Unmasked)
-	return &traceLines{log: log, route: req.Route, rec: rec, decoder: NewDecoder(r.config()), unmasked: req.Unmasked}, nil
+	return &traceLines{log: log, route: req.Route, rec: rec, decoder: NewDecoder(r.config()), unmasked: req.Unmasked, masker: a.force.config().masker()}, nil
 }
 
 // endTrace ends the trace of a route and reports whether there was one.
@@ -70,6 +71,7 @@ type traceLines struct {
 	rec      *smpp.Recording
 	decoder  *Decoder
 	unmasked bool
+	masker   sms.Masker
 	pdus     int
 	dropped  int
 	ended    bool // the last line was given
@@ -112,7 +114,7 @@ func (t *traceLines) decode(traced smpp.TracedPDU) *DecodedPDU {
 		desc, err := smpp.Describe(traced.Octets)
 		secret := hideSecrets(&desc)
 		if !t.unmasked {
-			mask(&desc)
+			mask(&desc, t.masker)
 		}
 		t.decoder.fill(p, &desc, 0)
 		p.fail(err, 0)

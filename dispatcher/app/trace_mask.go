@@ -27,29 +27,29 @@ func hideSecrets(d *smpp.Description) (found bool) {
 }
 
 // mask hides numbers and what people wrote in fields and TLVs.
-func mask(d *smpp.Description) {
-	maskFields(d.Fields)
+func mask(d *smpp.Description, m sms.Masker) {
+	maskFields(d.Fields, m)
 	for i := range d.TLVs {
-		d.TLVs[i].Value = masked(d.TLVs[i].Class, d.TLVs[i].Value)
+		d.TLVs[i].Value = masked(d.TLVs[i].Class, d.TLVs[i].Value, m)
 	}
 }
 
-func maskFields(fields smpp.Fields) {
+func maskFields(fields smpp.Fields, m sms.Masker) {
 	for i := range fields {
-		fields[i].Value = masked(fields[i].Class, fields[i].Value)
+		fields[i].Value = masked(fields[i].Class, fields[i].Value, m)
 	}
 }
 
-func masked(class smpp.Sensitivity, value any) any {
+func masked(class smpp.Sensitivity, value any, m sms.Masker) any {
 	switch v := value.(type) {
 	case []smpp.Fields:
 		for _, f := range v {
-			maskFields(f)
+			maskFields(f, m)
 		}
 		return v
 	case string:
 		if class == smpp.Number {
-			return sms.MaskNumber(v)
+			return m.Mask(v)
 		}
 		if class == smpp.Content || swallowed(v) {
 			return hiddenOctets(len(v))
