@@ -138,6 +138,9 @@ func TestValuesThatAreWrongAreRefusedWithTheReason(t *testing.T) {
 		"and with preStop":            {"preStop: {sleepSeconds: 10}\nterminationGracePeriodSeconds: 39", `must be at least 40`},
 		"a variable that nobody sets": {`config: {redis: {password_env: REDIS_PASSWORD}}`, `config.redis.password_env: REDIS_PASSWORD is neither in secretEnv nor in extraEnv`},
 		"a route's variable":          {`config: {routes: [{name: a, endpoints: ["h:1"], system_id: a, password_env: OTHER}]}`, `config.routes\[0\].password_env: OTHER`},
+		"metrics without a token":     {`serviceMonitor: {enabled: true}`, `serviceMonitor.authorization: is required: workers tell their metrics for a token`},
+		"a token":                     {`config: {admin: {read_token: secret}}`, `config.admin.read_token: read_tokens never stand in values: name read_token_env`},
+		"a token's variable":          {`config: {admin: {read_token_env: OTHER}}`, `config.admin.read_token_env: OTHER is neither`},
 		"a digest that is none":       {`image: {digest: latest}`, `image.digest`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,6 +86,17 @@ func TestTheComposeWorkersTakeTheirConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Prometheus and the page are other machines to a worker.
+	scrape, err := os.ReadFile("../compose/prometheus.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token := string(cfg.Admin.ReadToken); token == "" || !strings.Contains(string(scrape), "credentials: "+token+"}") {
+		t.Errorf("prometheus.yml does not show the workers' read token %q", token)
+	}
+	if len(cfg.Notices) > 0 {
+		t.Errorf("notices: %q", cfg.Notices)
+	}
 	if grace := time.Duration(*worker.StopGracePeriod); grace < cfg.Worker.DrainTimeout+5*time.Second {
 		t.Errorf("a container has %s, a drain takes up to %s", grace, cfg.Worker.DrainTimeout)
 	}

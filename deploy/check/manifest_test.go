@@ -288,7 +288,7 @@ func loadConfig(t *testing.T, text string) (*app.Config, error) {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte("what-is-held-in-"+filepath.Base(file)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -298,6 +298,35 @@ func loadConfig(t *testing.T, text string) (*app.Config, error) {
 		t.Fatal(err)
 	}
 	return app.Load(path, func(string) string { return "secret" })
+}
+
+func TestProbesAndPrometheusSpeakAsTheAdminServerDoes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		over, scheme string
+		metrics      *string
+	}{
+		{`serviceMonitor: {enabled: false}`, "HTTP", nil},
+		{`{config: {admin: {open_metrics: true}}, serviceMonitor: {enabled: true}}`, "HTTP", nil},
+		{`{config: {admin: {tls: {cert_file: /run/secrets/admin/tls.crt, key_file: /run/secrets/admin/tls.key}}}, serviceMonitor: {enabled: true, tlsConfig: {serverName: a.example.com}}}`, "HTTPS", new("https")},
+	} {
+		all := render(t, with(t, c.over))
+		p := deployment(t, all, "sms-shortwire").Spec.Template.Spec.Containers[0]
+		for _, probe := range []*core.Probe{p.StartupProbe, p.ReadinessProbe, p.LivenessProbe} {
+			if got := string(probe.HTTPGet.Scheme); got != c.scheme {
+				t.Errorf("%s: a probe speaks %s", c.over, got)
+			}
+		}
+		for _, d := range all {
+			if d.kind != "ServiceMonitor" {
+				continue
+			}
+			e := strict[monitoring.ServiceMonitor](t, d).Spec.Endpoints[0]
+			if diff := cmp.Diff(c.metrics != nil, e.Scheme != nil && string(*e.Scheme) == "https"); diff != "" {
+				t.Errorf("%s: %s", c.over, d.text)
+			}
+		}
+	}
 }
 
 func TestTheConfigurationInTheChartIsOneThatWorkersTake(t *testing.T) {

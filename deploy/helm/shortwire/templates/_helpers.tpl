@@ -49,6 +49,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- toYaml $config -}}
 {{- end -}}
 
+{{/* Not empty when the admin server speaks TLS. */}}
+{{- define "shortwire.adminTLS" -}}
+{{- default "" (default (dict) (default (dict) .Values.config.admin).tls).cert_file -}}
+{{- end -}}
+
+{{- define "shortwire.adminScheme" -}}
+{{- if include "shortwire.adminTLS" . -}}HTTPS{{- else -}}HTTP{{- end -}}
+{{- end -}}
+
 {{/* Seconds of a duration as the configuration writes it (1m30s, 500ms), rounded up. */}}
 {{- define "shortwire.seconds" -}}
 {{- $ms := 0.0 -}}
@@ -84,6 +93,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if hasKey $route "password" -}}{{- fail (printf "config.routes[%d].password: %s" $i $no) -}}{{- end -}}
 {{- end -}}
 {{- if hasKey (default (dict) .Values.config.admin) "listen" -}}{{- fail "config.admin.listen: the chart sets it; choose the port by adminPort" -}}{{- end -}}
+{{- range $key := list "token" "read_token" -}}
+{{- if hasKey (default (dict) $.Values.config.admin) $key -}}{{- fail (printf "config.admin.%s: %s" $key (replace "password" $key $no)) -}}{{- end -}}
+{{- end -}}
+{{- $sm := .Values.serviceMonitor -}}
+{{- $admin := default (dict) .Values.config.admin -}}
+{{- if and $sm.enabled (not $sm.authorization) (not $sm.tlsConfig) (not $admin.open_metrics) -}}
+{{- fail "serviceMonitor.authorization: is required: workers tell their metrics for a token. Set config.admin.read_token_file (or _env) and name its Secret here, or set config.admin.open_metrics" -}}
+{{- end -}}
 {{- if (default (dict) .Values.config.worker).id -}}{{- fail "config.worker.id: all pods would have the same; leave it out" -}}{{- end -}}
 {{- end -}}
 
@@ -92,7 +109,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- $given := keys .Values.secretEnv -}}
 {{- range .Values.extraEnv -}}{{- $given = append $given .name -}}{{- end -}}
 {{- $asked := dict -}}
-{{- range $part := list "nats" "redis" "admin" -}}
+{{- range $part := list "nats" "redis" "admin" "privacy" -}}
 {{- range $key, $value := (default (dict) (get $.Values.config $part)) -}}
 {{- if and $value (hasSuffix "_env" $key) -}}{{- $_ := set $asked (printf "config.%s.%s" $part $key) $value -}}{{- end -}}
 {{- end -}}
