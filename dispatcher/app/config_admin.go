@@ -42,7 +42,7 @@ type AdminTLSConfig struct {
 	Held         string   `yaml:"-"`              // digests of what Load found in the files
 }
 
-func (c *AdminConfig) setDefaults() { *c = AdminConfig{Listen: "127.0.0.1:8080"} }
+func (a *AdminConfig) setDefaults() { *a = AdminConfig{Listen: "127.0.0.1:8080"} }
 
 // minToken is how long a token must be: it can be guessed at over the network.
 const minToken = 16

@@ -25,7 +25,8 @@ func secureEnv(name string) string {
 func TestWhatIsWrongWithSecretsIsToldWithWhatToDo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "text"), []byte("nothing"), 0o600); err != nil {
+	err := os.WriteFile(filepath.Join(dir, "text"), []byte("nothing"), 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for keys, want := range map[string]string{

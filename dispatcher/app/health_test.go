@@ -18,21 +18,13 @@ import (
 )
 
 // says returns what a path of an admin server answers, a line.
-func says(t *testing.T, url string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
+func says(url string) (int, string) {
+	resp, err := http.Get(url)
 	if err != nil {
 		return 0, err.Error()
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err.Error()
-	}
+	body, _ := io.ReadAll(resp.Body) // half a line is not what is waited for
 	return resp.StatusCode, strings.TrimSpace(string(body))
 }
 
@@ -40,7 +32,7 @@ func says(t *testing.T, url string) (int, string) {
 func becomes(t *testing.T, url string, code int, text string) {
 	t.Helper()
 	apptest.Until(t, url+" says "+text, func() bool {
-		got, said := says(t, url)
+		got, said := says(url)
 		return got == code && strings.Contains(said, text)
 	})
 }
@@ -88,7 +80,7 @@ func TestReadinessTellsWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	becomes(t, ready, http.StatusOK, "ready")
-	if code, said := says(t, alive); code != http.StatusOK {
+	if code, said := says(alive); code != http.StatusOK {
 		t.Errorf("after all that it is not alive: %d %s", code, said)
 	}
 
@@ -162,7 +154,7 @@ func TestAWedgedPipelineIsNotAliveAndAnIdleOneIs(t *testing.T) {
 	apptest.Until(t, "it is bound", func() bool { s := w.Status().Routes; return len(s) > 0 && s[0].Binds[0].State == "bound" })
 	looks := w.Status().UptimeS
 	apptest.Until(t, "it has been idle for longer than it may be stuck", func() bool { return w.Status().UptimeS > looks+2.5 })
-	if code, said := says(t, alive); code != http.StatusOK {
+	if code, said := says(alive); code != http.StatusOK {
 		t.Errorf("idle: %d %s", code, said)
 	}
 	r.Publish(`no job`)

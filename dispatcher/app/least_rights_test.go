@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,24 +41,7 @@ type strict struct {
 	redis *redistest.Server
 	smsc  *smsctest.SMSC
 	addr  string // of the SMSC
-	log   lockedLog
-}
-
-type lockedLog struct {
-	mu   sync.Mutex
-	text strings.Builder // guarded by mu
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	log   apptest.Log
 }
 
 func newStrict(t *testing.T, cfg smsctest.Config) *strict {

@@ -174,7 +174,7 @@ func privateWorker(t *testing.T, key string) {
 	}, "    receipt: all\n    inbound: {join_timeout: 1s}\n    parking_time: 1s\n")
 	cfg := r.Config("w1")
 	cfg.Privacy.HashKey = app.Secret(key)
-	var log lockedLog
+	var log apptest.Log
 	w := runApp(t, cfg, app.Deps{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))})
 	stop := tracesOf(t, w)
 

@@ -59,7 +59,7 @@ routes:
 	if err := app.Setup(t.Context(), cfg, &strings.Builder{}); err != nil {
 		t.Fatal(err)
 	}
-	var log lockedLog
+	var log apptest.Log
 	w := runApp(t, cfg, app.Deps{Logger: slog.New(slog.NewTextHandler(&log, nil)), ConfigFile: path, Getenv: getenv})
 
 	for name, secret := range map[string]string{"nats": "new-of-nats", "redis": "new-of-redis", "read": "new-token-to-read"} {

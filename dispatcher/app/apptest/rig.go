@@ -38,7 +38,7 @@ type Rig struct {
 	natsDir string
 	smsc    string // address
 	extra   string // route keys of the scenario, YAML
-	log     *lockedBuffer
+	log     *Log
 
 	mu      sync.Mutex
 	results []*sms.Result // guarded by mu
@@ -49,7 +49,7 @@ type Rig struct {
 // routeKeys are further keys of the route, YAML lines indented by four.
 func Start(t *testing.T, smscAddr, routeKeys string) *Rig {
 	t.Helper()
-	r := &Rig{t: t, natsDir: t.TempDir(), log: &lockedBuffer{}, smsc: smscAddr, extra: routeKeys}
+	r := &Rig{t: t, natsDir: t.TempDir(), log: &Log{}, smsc: smscAddr, extra: routeKeys}
 	r.startNATS(server.RANDOM_PORT)
 	t.Cleanup(func() { r.NATS.Shutdown(); r.NATS.WaitForShutdown() })
 	r.Redis = redistest.Start(t)
@@ -351,18 +351,21 @@ func Until(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-type lockedBuffer struct {
+// Log is what workers log.
+type Log struct {
 	mu  sync.Mutex
 	buf bytes.Buffer // guarded by mu
 }
 
-func (b *lockedBuffer) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (b *Log) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.Write(p)
 }
 
-func (b *lockedBuffer) String() string {
+// String is all that was logged so far.
+func (b *Log) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
