@@ -6,6 +6,10 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +18,7 @@ import (
 	"time"
 
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
+	"github.com/shortwire-sms/shortwire/dispatcher/app"
 	"github.com/shortwire-sms/shortwire/dispatcher/app/apptest"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
@@ -81,6 +86,31 @@ func TestTheStatusPageWorksInABrowser(t *testing.T) {
 		t.Errorf("%v\n%s", err, &said)
 	}
 	t.Logf("screenshots: %s", shots)
+}
+
+func TestThePageAsksForATokenInABrowserOfAnotherMachine(t *testing.T) {
+	t.Parallel()
+	node, chromium := pageNeeds(t)
+	shots := cmp.Or(os.Getenv("SCREENSHOTS"), t.TempDir())
+	r := newRig(t, smsctest.Config{SystemID: "acme", Password: "secret"}, "")
+	cfg := r.Config("w1")
+	cfg.Admin.Token, cfg.Admin.ReadToken = "token-that-changes", "token-that-reads"
+	w := runApp(t, cfg, app.Deps{Logger: slog.New(slog.DiscardHandler)})
+	at, err := url.Parse(w.AdminURL(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A proxy, which says whom it asks for: so nothing comes from this machine.
+	proxy := httptest.NewServer(httputil.NewSingleHostReverseProxy(at))
+	defer proxy.Close()
+	script, err := filepath.Abs("testdata/page/token.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := exec.CommandContext(t.Context(), node, script, proxy.URL+"/", shots, chromium, "token-that-reads", "token-that-changes").CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
 }
 
 // feed publishes jobs in all lanes, some of them faulty, faster than the rate.
