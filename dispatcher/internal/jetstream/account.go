@@ -59,7 +59,7 @@ func connectFault(urls string, err error) error {
 		hint = "check nats.creds_file, nats.nkey_file, or nats.user and its password: whichever the server knows this worker by"
 	case errors.As(err, &certificate), errors.As(err, new(x509.UnknownAuthorityError)):
 		hint = "check nats.tls.ca_file and nats.tls.server_name"
-	case errors.As(err, &alert) && alert.Op == "remote error": // crypto/tls has no other word for an alert
+	case errors.As(err, &alert) && alert.Op == "remote error", errors.Is(err, nats.ErrTLS): // the alert, or the end if that came first
 		hint = "the server asks for a client certificate or refuses it: check nats.tls.cert_file and nats.tls.key_file"
 	case errors.As(err, &record), errors.Is(err, nats.ErrSecureConnWanted):
 		hint = "the server has no TLS: check nats.url and nats.tls"
