@@ -33,6 +33,16 @@ func TestWhatIsInDoubtOrBegunStaysWithItsRoute(t *testing.T) {
 		threeParts("long"),
 	)
 	apptest.Until(t, "all are at the SMSC", func() bool { return len(p.smsc.Submits()) >= 5 })
+	// What the SMSC has accepted, and nobody has read, would be in doubt too.
+	p.Await("receipts of the two parts", func(all []*sms.Result) bool {
+		receipts := 0
+		for _, r := range all {
+			if r.Kind == sms.KindReceipt && r.JobID == "long" {
+				receipts++
+			}
+		}
+		return receipts == 2
+	})
 	p.kill()
 	if res := p.AwaitKinds("most", sms.KindUncertain)[0]; res.Via != "" {
 		t.Errorf("via %q", res.Via)
