@@ -17,6 +17,7 @@ type JobRef struct {
 	Doubt    bool            `json:"d,omitempty"` // an earlier attempt may have reached the SMSC
 	Replay   int             `json:"n,omitempty"` // how often it was replayed after it had failed
 	Stored   int64           `json:"-"`           // of a job that was delivered before: when it was published, Unix ms; 0 at the first delivery
+	Trace    *Trace          `json:"-"`           // in which the attempt is; nil: in none that is sampled
 }
 
 // Carrier is the route whose SMSC has the job, or is to have it: message ids

@@ -49,6 +49,8 @@ type Result struct {
 
 	// receipt
 	*Receipt
+
+	Trace *Trace `json:"-"` // goes with it as headers; nil: in none that is sampled
 }
 
 // Part is one message of a job that the SMSC accepted.
