@@ -89,8 +89,9 @@ func (d *Desk) goOn(ctx context.Context, route, bind string, g *glance, err erro
 		d.learn(route, &g.arrival, &g.owner)
 		g.owner.address(g.result, g.owner.soleState(g.result))
 		failpoint.Hit("receipt-counted")
+		v := d.follow(&g.owner, g.result)
 		d.pub.PublishThen(ctx, g.result, func(err error) {
-			g.of.Answer(d.status(route, bind, g.counters.published(&g.owner, g.result, err)))
+			g.of.Answer(d.status(route, bind, g.counters.published(&g.owner, g.result, d.visited(v, g.result, err))))
 		})
 	default:
 		d.alone(route, bind, g.of, func() error { return d.conclude(ctx, route, &g.arrival, true, &g.owner) })

@@ -27,6 +27,7 @@ func (d *Desk) newMessageID(ref sms.JobRef, a sms.Accepted, part sms.Part) messa
 		route: route, key: route.IDs.Submit.Key(a.RawMessageID),
 		owner: correlation{JobRef: ref, Part: a.Part, Total: a.PartsTotal, ID: part.MessageID},
 	}
+	id.owner.Trace = ref.Trace.Child(a.Part) // the span of its submit
 	route.counters.matching.submitted(a.RawMessageID, a.At, route.ParkingTTL)
 	if id.key != "" {
 		route.counters.delays.accepted(&id.owner, a.At)
@@ -57,7 +58,7 @@ func (d *Desk) meet(ctx context.Context, id *messageID) {
 		if old := new(correlation); old.decode(before) == nil && !old.sameMessage(owner) && !d.takeOver(ctx, id, before) {
 			id.route.counters.clashes.Add(1)
 			d.log.Warn("the SMSC gave out a message id twice, receipts go to the first", "route", owner.Carrier(),
-				"first_job_id", old.JobID, "job_id", owner.JobID)
+				"first_job_id", old.JobID, "job_id", owner.JobID, owner.Trace.Attr())
 			owner = old
 		}
 	}
@@ -66,7 +67,7 @@ func (d *Desk) meet(ctx context.Context, id *messageID) {
 	d.store.doneList(id.parked)
 	for _, payload := range parked {
 		if err := d.meetParked(ctx, id, owner, payload); err != nil {
-			d.log.Warn("parked receipt left to the sweeper", "route", id.owner.Carrier(), "err", err)
+			d.log.Warn("parked receipt left to the sweeper", "route", id.owner.Carrier(), "err", err, owner.Trace.Attr())
 		}
 	}
 }
@@ -103,7 +104,7 @@ func (d *Desk) takeOver(ctx context.Context, id *messageID, before string) bool 
 		return call(ctx, takeOverScript, []string{key}, before, ours, id.route.correlationTTL, id.route.finalTTL)
 	})
 	if err != nil {
-		d.log.Warn("message id left to its first message", "route", id.owner.Carrier(), "err", err)
+		d.log.Warn("message id left to its first message", "route", id.owner.Carrier(), "err", err, id.owner.Trace.Attr())
 		return false
 	}
 	n, _ := cmd.Int()

@@ -15,9 +15,10 @@ import (
 //	1 4:shop 11:9f86d081-2a 4:acme 5:Msg-1 2 0 1 3 {"order":7}
 //
 // The version; producer, job, route and id, in version 2 also the route that
-// carried the job in that one's place, each behind its length in octets, since
-// nothing is certain of an SMSC's id; the attempt; 1 when the job was in
-// doubt; part, parts in all; then the meta of the job.
+// carried the job in that one's place, in version 3 that route or nothing and
+// then traceparent and tracestate of the submit, each behind its length in
+// octets, since nothing is certain of an SMSC's id; the attempt; 1 when the job
+// was in doubt; part, parts in all; then the meta of the job.
 type correlation struct {
 	sms.JobRef
 	Part  int
@@ -28,10 +29,11 @@ type correlation struct {
 // Versions of correlations. A worker that knows only the first would publish a
 // receipt of the second under another route than its job's.
 const (
-	correlationOwn = "1" // carried by the job's route
-	correlationVia = "2"
+	correlationOwn    = "1" // carried by the job's route
+	correlationVia    = "2"
+	correlationTraced = "3"
 
-	correlationVersions = correlationOwn + correlationVia
+	correlationVersions = correlationOwn + correlationVia + correlationTraced
 )
 
 func (c *correlation) sameMessage(other *correlation) bool {
@@ -39,10 +41,14 @@ func (c *correlation) sameMessage(other *correlation) bool {
 }
 
 func (c *correlation) append(b []byte) []byte {
-	version, counted := correlationOwn, [...]string{c.Producer, c.JobID, c.Route, c.ID, c.Via}
+	version, counted := correlationOwn, [...]string{c.Producer, c.JobID, c.Route, c.ID, c.Via, "", ""}
 	fields := counted[:4]
-	if c.Via != "" {
-		version, fields = correlationVia, counted[:]
+	switch {
+	case c.Trace != nil:
+		counted[5], counted[6] = c.Trace.Parent(), c.Trace.State
+		version, fields = correlationTraced, counted[:]
+	case c.Via != "":
+		version, fields = correlationVia, counted[:5]
 	}
 	b = append(b, version...)
 	b = append(b, ' ')
@@ -70,9 +76,13 @@ func (c *correlation) decode(s string) error {
 		return fmt.Errorf("message id's value of unknown version %q", s[:min(len(s), 1)])
 	}
 	rest, ok := s[2:], true
-	counted := [...]*string{&c.Producer, &c.JobID, &c.Route, &c.ID, &c.Via}
+	var parent, state string
+	counted := [...]*string{&c.Producer, &c.JobID, &c.Route, &c.ID, &c.Via, &parent, &state}
 	fields := counted[:4]
-	if s[:1] == correlationVia {
+	switch s[:1] {
+	case correlationVia:
+		fields = counted[:5]
+	case correlationTraced:
 		fields = counted[:]
 	}
 	for _, field := range fields {
@@ -86,10 +96,24 @@ func (c *correlation) decode(s string) error {
 			return fmt.Errorf("message id's value is malformed %d octets before its end", len(rest))
 		}
 	}
+	if s[:1] == correlationTraced {
+		if err := c.decodeTrace(parent, state); err != nil {
+			return err
+		}
+	}
 	c.Doubt = doubt == 1
 	if rest != "" {
 		c.Meta = []byte(rest)
 	}
+	return nil
+}
+
+func (c *correlation) decodeTrace(parent, state string) error {
+	t, ok := sms.ParseTrace(parent, state)
+	if !ok {
+		return fmt.Errorf("message id's value has a malformed traceparent")
+	}
+	c.Trace = &t
 	return nil
 }
 

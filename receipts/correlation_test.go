@@ -2,6 +2,7 @@ package receipts
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,20 @@ func TestACorrelationIsKeptAsReadableText(t *testing.T) {
 	c.Attempt, c.Doubt = 2, true
 	if diff := cmp.Diff(`1 4:shop 11:9f86d081-2a 4:acme 5:Msg 1 2 1 1 3 {"order":7}`, c.encode()); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheCorrelationOfATracedJobHasItsTrace(t *testing.T) {
+	t.Parallel()
+	c := correlation{JobRef: jobRef("9f86d081-2a"), Part: 1, Total: 3, ID: "Msg 1"}
+	trace, _ := sms.ParseTrace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=1")
+	c.Trace = &trace
+	want := `3 4:shop 11:9f86d081-2a 4:acme 5:Msg 1 0: 55:00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 3:a=1 1 0 1 3 {"order":7}`
+	if diff := cmp.Diff(want, c.encode()); diff != "" {
+		t.Errorf("text (-want +got):\n%s", diff)
+	}
+	if _, err := decodeCorrelation(strings.Replace(want, "-01 ", "-0x ", 1)); err == nil {
+		t.Error("a malformed traceparent is accepted")
 	}
 }
 
@@ -39,6 +54,9 @@ func TestACorrelationComesBackAsItWas(t *testing.T) {
 		}
 		if r.IntN(2) == 0 {
 			want.Via = text()
+		}
+		if trace, ok := sms.ParseTrace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", text()); ok && r.IntN(2) == 0 {
+			want.Trace = &trace
 		}
 		if meta := text(); meta != "" {
 			want.Meta = []byte(meta)
@@ -66,7 +84,8 @@ func FuzzDecodeCorrelation(f *testing.F) {
 		f.Add(whole[:n])
 	}
 	via := (&correlation{JobRef: viaRef("j1"), Part: 1, Total: 1, ID: "7"}).encode()
-	for _, s := range []string{whole, via, "2 " + whole[2:], `{"p":"shop"}`, "1 -1: ", "1 99999999999999999999:x ", "1 9223372036854775807:x "} {
+	for _, s := range []string{whole, via, "2 " + whole[2:], `{"p":"shop"}`,
+		"3 4:shop 2:j1 4:acme 1:7 0: 55:00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 0: 1 0 1 1 ", "1 -1: ", "1 99999999999999999999:x ", "1 9223372036854775807:x "} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -91,7 +110,7 @@ func TestAReceiptWhoseJobThisVersionCannotReadWaitsForOneThatCan(t *testing.T) {
 		value  string
 		parked int64
 	}{
-		"of a later version":                 {"3 something new", 1},
+		"of a later version":                 {"4 something new", 1},
 		"of this version, but not as we are": {"1 something else", 0},
 	} {
 		t.Run(name, func(t *testing.T) {

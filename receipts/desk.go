@@ -29,6 +29,7 @@ type Desk struct {
 	epoch   epoch
 	masters masters
 	pub     Publisher
+	tracer  Tracer // may be nil
 	log     *slog.Logger
 	ledger  *Ledger
 	terms   terms
@@ -47,7 +48,7 @@ func New(cfg Config, deps Deps) (*Desk, error) {
 		return nil, fmt.Errorf("receipts: %w", err)
 	}
 	log := cmp.Or(deps.Log, slog.Default())
-	d := &Desk{cfg: cfg, keys: newKeys(cfg.Prefix), pub: deps.Publisher, log: log, store: newStore(deps.Redis, log)}
+	d := &Desk{cfg: cfg, keys: newKeys(cfg.Prefix), pub: deps.Publisher, tracer: deps.Tracer, log: log, store: newStore(deps.Redis, log)}
 	d.routes.Store(&map[string]*route{})
 	d.replaceRoutes(cfg.Routes)
 	d.lease = newLease(d.store, d.keys, cfg)
@@ -120,7 +121,7 @@ func (d *Desk) SetRoutes(routes map[string]Route) error {
 func (d *Desk) status(route, bind string, err error) uint32 {
 	if err != nil {
 		d.route(route).counters.refused.Add(1)
-		d.log.Warn("delivery refused for now", "route", route, "bind", bind, "err", err)
+		d.log.Warn("delivery refused for now", "route", route, "bind", bind, "err", err, traceOf(err))
 		return statusTemporary
 	}
 	return statusOK
@@ -233,7 +234,8 @@ func (d *Desk) publishMatched(ctx context.Context, owner *correlation, res *sms.
 	counters := d.route(res.Route).counters
 	owner.address(res, state)
 	failpoint.Hit("receipt-counted")
-	return counters.published(owner, res, d.pub.Publish(ctx, res))
+	v := d.follow(owner, res)
+	return counters.published(owner, res, d.visited(v, res, d.pub.Publish(ctx, res)))
 }
 
 // address gives a receipt what its job says.

@@ -93,7 +93,7 @@ func (l *Ledger) judge(ctx context.Context, key string, found string, ref sms.Jo
 		old, err := decodeRecord(found)
 		if err != nil {
 			// A later version may have settled it: hands off.
-			l.desk.log.Error("job left alone, its ledger record cannot be read", "job_id", ref.JobID, "producer", ref.Producer, "err", err)
+			l.desk.log.Error("job left alone, its ledger record cannot be read", "job_id", ref.JobID, "producer", ref.Producer, "err", err, ref.Trace.Attr())
 			return l.busy(), nil
 		}
 		claim := &sms.Claim{Token: token, Attempt: old.attempt, Doubt: old.doubt || ref.Doubt, Replay: max(old.replay, ref.Replay), Parts: old.parts}
@@ -356,6 +356,6 @@ func (g *guard) putBack(ctx context.Context, found string) error {
 // lost counts a lost claim.
 func (l *Ledger) lost(ref sms.JobRef) error {
 	l.counters.lost.Add(1)
-	l.desk.log.Warn("claim was lost to another worker", "job_id", ref.JobID, "producer", ref.Producer, "route", ref.Route)
+	l.desk.log.Warn("claim was lost to another worker", "job_id", ref.JobID, "producer", ref.Producer, "route", ref.Route, ref.Trace.Attr())
 	return ErrClaimLost
 }
