@@ -46,6 +46,7 @@ type Deps struct {
 	Ledger    Ledger
 	Binds     Binds
 	Limiter   Limiter // a FleetLimiter is told what the SMSC takes and throttles
+	Tracer    Tracer  // default: jobs hand on the trace of their producer
 	InHand    *InHand // of the process: dispatchers of all routes share one. Default one of its own
 	Routes    *Routes // of the process: a fallback is looked for there. Default none but its own
 	Logger    *slog.Logger

@@ -41,6 +41,7 @@ func (d *Dispatcher) handle(intake, work context.Context, hands *hands, del Deli
 		}
 		failpoint.Hit("before-claim")
 		s, err := d.claim(work, a)
+		a.journey.passed(StageClaim, err)
 		if s == proceed && err == nil && !a.punctual(work) {
 			s = elsewhere
 		}
@@ -81,19 +82,21 @@ type attempt struct {
 	total   int
 	turn    int        // how many messages of todo may go now
 	until   time.Time  // when their tokens are too old to be spent; zero on an unlimited route
-	late    bool       // expires_at passed while it waited
 	refusal *sms.Error // the gravest answer
 	bind    string     // that carried the last part
 	latency time.Duration
 	place   uint64      // in the order in which jobs came
+	late    bool        // expires_at passed while it waited
 	waited  bool        // it had its turn before
-	tries   int         // that were throttled
+	tries   int8        // that were throttled
 	outcome *sms.Result // once known
 	lost    time.Time   // since when the ledger may have forgotten the job
 
 	hands   *hands // that the job takes one of
 	listed  bool   // entered in InHand
 	leaving bool   // the outcome is on its way to where its end comes from
+
+	journey *Journey // nil: the job is not traced
 }
 
 var errExpired = errors.New("expires_at passed")
@@ -106,6 +109,7 @@ func (d *Dispatcher) decode(del Delivery) (*attempt, error) {
 	}}
 	before := del.Before()
 	a.ref.Replay, a.ref.Stored = before.Replay, before.Stored
+	d.traced(a)
 	job, err := sms.DecodeJob(del.Data())
 	if err != nil {
 		a.ref.JobID = sms.JobID(del.Data())
@@ -142,7 +146,9 @@ func (d *Dispatcher) admit(intake context.Context, a *attempt) (Reservation, err
 			}
 			return nil, err
 		}
+		a.journey.waits(a.out.turnstile)
 		p, err := a.out.turnstile.waitFor(intake, a.del.Origin().Lane, a.ref.Producer, len(a.todo), caller{d, a.begun(), a.place, a.waited})
+		a.journey.waited(a.out, err)
 		if p.turn == nil && err == nil { // sent to choose again
 			a.waited = true
 			continue
@@ -230,6 +236,7 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 			a.hands.back()
 			answered = true
 		}
+		a.journey.answered(a, &reply)
 		if reply.Err != nil {
 			reply.Err = a.judge(reply.Err)
 			a.note(reply.Err)
@@ -249,6 +256,7 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 		part, err := d.deps.Ledger.Accept(work, a.ref, a.token, sms.Accepted{
 			Part: reply.Part, PartsTotal: a.total, RawMessageID: reply.RawMessageID, At: now,
 		}, a.parts, a.outcome)
+		a.journey.passed(StageRecord, err)
 		if err != nil {
 			lost = err
 			continue
@@ -296,6 +304,7 @@ func (d *Dispatcher) record(work context.Context, a *attempt) error {
 		}
 	}
 	err := d.deps.Ledger.Settle(work, a.ref, a.token, a.outcome)
+	a.journey.passed(StageRecord, err)
 	failpoint.Hit("after-settle")
 	return err
 }
@@ -313,6 +322,7 @@ func (d *Dispatcher) giveBack(work context.Context, a *attempt) {
 // finish publishes the outcome. Nobody waits for that: its end is the job's.
 func (d *Dispatcher) finish(work context.Context, a *attempt) {
 	a.leaving = true
+	a.outcome.Trace = a.ref.Trace.Child(SpanPublish)
 	d.jobs.Add(1)
 	d.deps.Publisher.PublishThen(work, a.outcome, func(err error) {
 		d.published(work, a, err)
@@ -323,8 +333,9 @@ func (d *Dispatcher) finish(work context.Context, a *attempt) {
 
 // published acks the job once its outcome is durable.
 func (d *Dispatcher) published(work context.Context, a *attempt, err error) {
+	a.journey.passed(StagePublish, err)
 	if err != nil {
-		d.log.Warn("result not published, job handed back", "job_id", a.ref.JobID, "err", err)
+		d.log.Warn("result not published, job handed back", "job_id", a.ref.JobID, "err", err, a.ref.Trace.Attr())
 		d.giveBack(work, a)
 		return
 	}

@@ -29,6 +29,7 @@ func (d *Dispatcher) end(a *attempt) {
 		d.deps.InHand.remove(jobKey{a.ref.Producer, a.ref.JobID})
 	}
 	a.hands.put()
+	d.traceEnds(a)
 }
 
 // jobKey names a job among all producers.
@@ -280,6 +281,7 @@ func (d *Dispatcher) schedule(work context.Context, a *attempt, r Retry) {
 		return
 	}
 	failpoint.Hit("after-schedule")
+	a.journey.retried(r.At)
 	a.del.Ack()
 }
 
@@ -296,7 +298,7 @@ func (d *Dispatcher) refuse(work context.Context, a *attempt, cause error) {
 		return
 	}
 	if a.ref.JobID == "" {
-		d.log.Warn("job without an id refused, see its dead letter", "producer", a.ref.Producer, "code", e.Code)
+		d.log.Warn("job without an id refused, see its dead letter", "producer", a.ref.Producer, "code", e.Code, a.ref.Trace.Attr())
 		d.stats.settled(a)
 		d.failed(a)
 		a.del.Ack()

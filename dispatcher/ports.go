@@ -33,6 +33,7 @@ type Delivery interface {
 	Attempt() int                 // 1-based; retries count up
 	Doubt() bool                  // an earlier attempt may have reached the SMSC
 	Before() Before               // what is known of attempts before this one, from elsewhere than the ledger
+	Stored() time.Time            // when the server stored it; zero when that is not known
 	Ack()                         // its outcome, retry or dead letter is durable
 	HandBack(after time.Duration) // not ended: any worker may have it again, but not before after
 }

@@ -16,8 +16,9 @@ type stats struct {
 	deadLetters atomic.Int64
 	diverted    atomic.Int64
 	latency     latency.Histogram // from submit_sm to its response
-	kinds       [4]atomic.Int64   // by position in terminalKinds
-	codes       [8]atomic.Int64   // by position in sms.Codes
+	exemplars   exemplars
+	kinds       [4]atomic.Int64 // by position in terminalKinds
+	codes       [8]atomic.Int64 // by position in sms.Codes
 }
 
 var (

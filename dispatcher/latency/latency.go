@@ -74,6 +74,31 @@ func bucket(d time.Duration) int {
 	return min((top-1)*perOctave+int(us>>(top-2)&(perOctave-1)), buckets-1)
 }
 
+// Octaves is how many there are.
+const Octaves = buckets / perOctave
+
+// Octave is where d is among the powers of two: octave 0 ends at 4 µs, each
+// further one at twice the one before; the last has no end.
+func Octave(d time.Duration) int { return bucket(d) / perOctave }
+
+// OctaveEnd is the end of an octave, of which all durations are below.
+func OctaveEnd(octave int) time.Duration { return 4 * time.Microsecond << octave }
+
+// Octaves returns how many durations fell into each octave, and about how long
+// all of them took together: off by at most an eighth, since only their
+// buckets are known.
+func (c *Counts) Octaves() (n [Octaves]uint64, sum time.Duration) {
+	for i, k := range c {
+		n[i/perOctave] += k
+		lower := time.Duration(0)
+		if i > 0 {
+			lower = upper(i - 1)
+		}
+		sum += time.Duration(k) * ((lower + upper(i)) / 2)
+	}
+	return n, sum
+}
+
 // upper is the end of a bucket.
 func upper(i int) time.Duration {
 	if i < perOctave {

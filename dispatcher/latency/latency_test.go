@@ -57,3 +57,30 @@ func TestAddingAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestOctavesHoldWhatIsBelowTheirEnd(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	var h latency.Histogram
+	var c latency.Counts
+	var want [latency.Octaves]uint64
+	var sum time.Duration
+	for range 10_000 {
+		d := time.Duration(r.Int64N(int64(1) << (5 + r.IntN(38))))
+		h.Add(d)
+		o := latency.Octave(d)
+		if d >= latency.OctaveEnd(o) || o > 0 && d < latency.OctaveEnd(o-1) {
+			t.Fatalf("%v is in the octave that ends at %v", d, latency.OctaveEnd(o))
+		}
+		want[o]++
+		sum += d
+	}
+	h.Read(&c)
+	got, about := c.Octaves()
+	if got != want {
+		t.Errorf("counts %v, want %v", got, want)
+	}
+	if about < sum-sum/8 || about > sum+sum/8 {
+		t.Errorf("together %v, want about %v", about, sum)
+	}
+}

@@ -69,14 +69,17 @@ func (d *delivery) Before() dispatcher.Before {
 	return b
 }
 
-// stored is when the server stored the message, in Unix ms.
-func (d *delivery) stored() int64 {
+// Stored implements dispatcher.Delivery.
+func (d *delivery) Stored() time.Time {
 	m, err := d.msg.Metadata()
 	if err != nil {
-		return 0
+		return time.Time{}
 	}
-	return m.Timestamp.UnixMilli()
+	return m.Timestamp
 }
+
+// stored is when the server stored the message, in Unix ms; 0 when that is not known.
+func (d *delivery) stored() int64 { return max(d.Stored().UnixMilli(), 0) }
 
 // informed reports whether the headers tell of attempts before this one.
 func (d *delivery) informed() bool {

@@ -61,6 +61,10 @@ func (c *Client) PublishThen(ctx context.Context, r *sms.Result, done func(error
 	}
 	m.msg.Data, m.id[0] = data, r.ID
 	m.pool, m.done = pool, done
+	m.msg.Header = m.header
+	if r.Trace != nil {
+		m.msg.Header = tracedHeader(r)
+	}
 	c.pub.promise(ctx, &m.msg, m.published)
 }
 
@@ -68,7 +72,8 @@ func (c *Client) PublishThen(ctx context.Context, r *sms.Result, done func(error
 // that a worker allocated.
 type resultMsg struct {
 	msg       nats.Msg // its subject is of results of that producer, route and kind
-	id        []string // the one value in the message's header
+	id        []string // the one value in header
+	header    nats.Header
 	producer  string
 	route     string
 	kind      sms.Kind
@@ -79,7 +84,7 @@ type resultMsg struct {
 
 func newResultMsg() any {
 	m := &resultMsg{id: []string{""}}
-	m.msg = nats.Msg{Data: make([]byte, 0, usualResult), Header: nats.Header{headerMsgID: m.id}}
+	m.msg.Data, m.header = make([]byte, 0, usualResult), nats.Header{headerMsgID: m.id}
 	m.published = func(err error) {
 		done := m.done
 		m.done = nil
@@ -91,6 +96,15 @@ func newResultMsg() any {
 		done(err)
 	}
 	return m
+}
+
+// tracedHeader is that of a result that goes with a trace.
+func tracedHeader(r *sms.Result) nats.Header {
+	h := nats.Header{headerMsgID: {r.ID}, sms.HeaderTraceParent: {r.Trace.Parent()}}
+	if r.Trace.State != "" {
+		h[sms.HeaderTraceState] = []string{r.Trace.State}
+	}
+	return h
 }
 
 // PublishInbound stores a mobile-originated message, like Publish.
@@ -195,8 +209,8 @@ func userHeaders(of dispatcher.Delivery) nats.Header {
 		return h
 	}
 	h := make(nats.Header, 10)
-	if v := of.Header("traceparent"); v != "" {
-		h["traceparent"] = []string{v}
+	if v := of.Header(sms.HeaderTraceParent); v != "" {
+		h[sms.HeaderTraceParent] = []string{v}
 	}
 	return h
 }
