@@ -27,6 +27,7 @@ var (
 )
 
 func (s *stats) settled(a *attempt) {
+	a.journey.settled(a.outcome)
 	for i, k := range terminalKinds {
 		if a.outcome.Kind == k {
 			s.kinds[i].Add(1)

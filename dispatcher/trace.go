@@ -29,7 +29,7 @@ type Journey struct {
 	Began   time.Time
 	Stages  []Stage
 	Parts   int         // of the job
-	Outcome *sms.Result // published, at the end; nil: another attempt follows, or the job is handed back
+	Outcome *sms.Result // that is durable, at the end; nil: another attempt follows, or the job is handed back
 	Retry   time.Time   // when the next attempt is due; zero: none was stored
 	Ended   time.Time
 
@@ -128,6 +128,12 @@ func (j *Journey) answered(a *attempt, r *sms.Reply) {
 	}
 }
 
+func (j *Journey) settled(outcome *sms.Result) {
+	if j != nil {
+		j.Outcome = outcome
+	}
+}
+
 func (j *Journey) retried(at time.Time) {
 	if j != nil {
 		j.Retry = at
@@ -141,8 +147,5 @@ func (d *Dispatcher) traceEnds(a *attempt) {
 		return
 	}
 	j.Ref, j.Parts, j.Ended = a.ref, a.total, time.Now()
-	if n := len(j.Stages); n > 0 && j.Stages[n-1].Name == StagePublish && j.Stages[n-1].Err == nil {
-		j.Outcome = a.outcome
-	}
 	d.deps.Tracer.Handled(j)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher"
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
 	"github.com/shortwire-sms/shortwire/dispatcher/internal/jetstream"
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/telemetry"
 	"github.com/shortwire-sms/shortwire/ratelimit"
 	"github.com/shortwire-sms/shortwire/receipts"
 )
@@ -54,6 +55,9 @@ type parts struct {
 	redis  redis.UniversalClient
 	worker string // id
 	desk   *receipts.Desk
+
+	telemetry *telemetry.Telemetry // nil: nothing is exported
+
 	inHand dispatcher.InHand
 	taking dispatcher.Routes // jobs
 	pauses *pauseBoard
@@ -91,10 +95,10 @@ func New(cfg *Config, deps Deps) (*App, error) {
 	a := &App{cfg: cfg, deps: deps, log: deps.Logger, began: time.Now(), vitals: newVitals(), reload: make(chan struct{}, 1)}
 	a.force.cfg, a.force.status = cfg, ConfigStatus{Generation: 1, Loaded: a.began}
 	var err error
-	if a.metrics, err = admin.NewMetrics(); err != nil {
+	if a.metrics, err = admin.NewMetrics(&messages{a.began, a.traffic}); err != nil {
 		return nil, err
 	}
-	if err := instrument(a.metrics, a.Status, a.ready); err != nil {
+	if err := instrument(a.metrics.Meter(), a.Status, a.ready); err != nil {
 		return nil, err
 	}
 	access, err := cfg.Admin.access()
@@ -172,9 +176,14 @@ func (a *App) Run(ctx context.Context) (err error) {
 
 // connect reaches NATS and Redis and makes the parts that need them.
 func (a *App) connect(ctx context.Context) (_ *parts, err error) {
-	p := &parts{worker: a.cfg.Worker.ID, mask: func(number string) string { return a.force.config().masker().Mask(number) }}
+	p := &parts{
+		worker: a.cfg.Worker.ID, telemetry: a.startTelemetry(ctx),
+		mask: func(number string) string { return a.force.config().masker().Mask(number) },
+	}
+	_, tracer := p.tracers()
 	defer func() {
 		if err != nil {
+			endTelemetry(ctx, p.telemetry)
 			p.close()
 		}
 	}()
@@ -192,7 +201,7 @@ func (a *App) connect(ctx context.Context) (_ *parts, err error) {
 	}
 	if p.desk, err = receipts.New(
 		receipts.Config{WorkerID: a.cfg.Worker.ID, Routes: deskRoutes(a.cfg, nil)},
-		receipts.Deps{Redis: p.redis, Publisher: p.nats, Log: a.log},
+		receipts.Deps{Redis: p.redis, Publisher: p.nats, Tracer: tracer, Log: a.log},
 	); err != nil {
 		return nil, err
 	}
@@ -231,6 +240,7 @@ func (a *App) work(ctx, alive context.Context, p *parts) error {
 	s.supervise(&s.rest, "receipts", func() error { return p.desk.Run(leased) })
 	s.supervise(&s.rest, "pauses", func() error { return p.pauses.run(leased, p.routes.all) })
 	s.supervise(&s.rest, "lookout", func() error { return a.lookout(leased, p) })
+	s.supervise(&s.rest, "telemetry", func() error { <-leased.Done(); endTelemetry(alive, p.telemetry); return nil })
 	s.supervise(&s.rest, "status", func() error { return p.nats.AnswerStatus(leased, a.shortStatus) })
 	for _, r := range p.routes.all() {
 		r.dispatcher.Announce() // before the first takes jobs

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ func Check(ctx context.Context, cfg *Config, connect bool, w io.Writer) error {
 	for _, n := range cfg.Notices {
 		c.say("notice: %s", n)
 	}
+	describeTelemetry(os.Getenv, c.say)
 	if connect {
 		c.report("nats "+cfg.NATS.URL, func() (string, error) { return checkNATS(ctx, cfg) })
 		c.report("redis "+cfg.Redis.URL, func() (string, error) { return checkRedis(ctx, cfg) })

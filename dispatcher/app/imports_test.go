@@ -36,9 +36,10 @@ var mayImport = map[string][]string{
 	"dispatcher":                    {"dispatcher/failpoint", "dispatcher/latency", "dispatcher/sms", "dispatcher/text"},
 	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms", "dispatcher/sms/publish"},
 	"dispatcher/internal/admin":     {},
+	"dispatcher/internal/telemetry": {"dispatcher", "dispatcher/sms", "receipts"},
 	"dispatcher/app": {
-		"binds", "binds/smpp", "dispatcher", "dispatcher/internal/admin", "dispatcher/internal/jetstream", "dispatcher/latency",
-		"dispatcher/sms", "dispatcher/sms/publish", "dispatcher/spell", "dispatcher/text", "ratelimit", "receipts",
+		"binds", "binds/smpp", "dispatcher", "dispatcher/internal/admin", "dispatcher/internal/jetstream", "dispatcher/internal/telemetry",
+		"dispatcher/latency", "dispatcher/sms", "dispatcher/sms/publish", "dispatcher/spell", "dispatcher/text", "ratelimit", "receipts",
 	},
 }
 

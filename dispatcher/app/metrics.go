@@ -9,7 +9,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/shortwire-sms/shortwire/dispatcher"
-	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
 )
 
 // instruments are read from Status when somebody asks: counting costs the hot
@@ -24,12 +23,11 @@ type instruments struct {
 }
 
 // instrument registers all that a worker exports.
-func instrument(m *admin.Metrics, status func() Status, ready func() error) error {
+func instrument(m metric.Meter, status func() Status, ready func() error) error {
 	return errors.Join(observe(m, status), observeChanges(m, status), observeSpreads(m, status), observeWorker(m, status, ready))
 }
 
-func observe(m *admin.Metrics, status func() Status) error {
-	meter := m.Meter()
+func observe(meter metric.Meter, status func() Status) error {
 	var ins instruments
 	var failed error
 	counter := func(name, text string) metric.Int64ObservableCounter {

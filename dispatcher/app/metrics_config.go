@@ -7,15 +7,14 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
 // observeChanges registers what operators change while a worker runs.
-func observeChanges(m *admin.Metrics, status func() Status) error {
+func observeChanges(meter metric.Meter, status func() Status) error {
 	var failed error
 	gauge := func(name, text string) metric.Int64ObservableGauge {
-		g, err := m.Meter().Int64ObservableGauge(name, metric.WithDescription(text))
+		g, err := meter.Int64ObservableGauge(name, metric.WithDescription(text))
 		failed = first(failed, err)
 		return g
 	}
@@ -26,7 +25,7 @@ func observeChanges(m *admin.Metrics, status func() Status) error {
 	if failed != nil {
 		return fmt.Errorf("instruments: %w", failed)
 	}
-	_, err := m.Meter().RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := status()
 		o.ObserveInt64(generation, int64(s.Config.Generation))
 		o.ObserveInt64(refused, oneIf(s.Config.Refused != nil))

@@ -6,15 +6,13 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-
-	"github.com/shortwire-sms/shortwire/dispatcher/internal/admin"
 )
 
 // observeSpreads registers how long things took in the last five seconds.
-func observeSpreads(m *admin.Metrics, status func() Status) error {
+func observeSpreads(meter metric.Meter, status func() Status) error {
 	var failed error
 	gauge := func(name, text string) metric.Float64ObservableGauge {
-		g, err := m.Meter().Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(text))
+		g, err := meter.Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(text))
 		failed = first(failed, err)
 		return g
 	}
@@ -23,7 +21,7 @@ func observeSpreads(m *admin.Metrics, status func() Status) error {
 	if failed != nil {
 		return fmt.Errorf("instruments: %w", failed)
 	}
-	_, err := m.Meter().RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		observe := func(g metric.Float64ObservableGauge, route string, s SpreadStatus) {
 			if s.Count == 0 {
 				return

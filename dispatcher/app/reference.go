@@ -18,11 +18,11 @@ import (
 // MetricsReference lists every metric that a worker exports, as Markdown. It
 // asks the instruments themselves, on a status in which everything is present.
 func MetricsReference() (string, error) {
-	m, err := admin.NewMetrics()
+	m, err := admin.NewMetrics(&messages{time.Now(), func() []traffic { return []traffic{{route: anyText}} }})
 	if err != nil {
 		return "", err
 	}
-	if err := instrument(m, fullStatus, func() error { return nil }); err != nil {
+	if err := instrument(m.Meter(), fullStatus, func() error { return nil }); err != nil {
 		return "", err
 	}
 	families, err := m.Gatherer().Gather()
@@ -32,7 +32,7 @@ func MetricsReference() (string, error) {
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | what |\n|---|---|---|---|\n")
 	for _, f := range families {
-		if !strings.HasPrefix(f.GetName(), "shortwire_") {
+		if !strings.HasPrefix(f.GetName(), "shortwire_") && !strings.HasPrefix(f.GetName(), "messaging_") {
 			continue
 		}
 		values := make(map[string][]string)

@@ -85,7 +85,7 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 			ctx, cancel := context.WithTimeout(ctx, lateTimeout)
 			defer cancel()
 			if err := p.desk.Ledger().Late(ctx, ref, a); err != nil {
-				log.Warn("late response not recorded, its receipts will be unmatched", "route", cfg.Name, "job_id", ref.JobID, "err", err)
+				log.Warn("late response not recorded, its receipts will be unmatched", "route", cfg.Name, "job_id", ref.JobID, "err", err, ref.Trace.Attr())
 			}
 		},
 		Limiter: func(string) binds.Limiter { return r.bindLimits.add(r.limit) },
@@ -94,9 +94,10 @@ func newRoute(cfg *RouteConfig, drain time.Duration, p *parts, log *slog.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)
 	}
+	tracer, _ := p.tracers()
 	r.dispatcher, err = dispatcher.New(cfg.pipeline(), dispatcher.Deps{
 		Source: p.nats, Publisher: p.nats, Retrier: p.nats, Morgue: p.nats,
-		InHand: &p.inHand, Routes: &p.taking, Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: r.limit, Logger: log, Mask: p.mask,
+		InHand: &p.inHand, Routes: &p.taking, Ledger: p.desk.Ledger(), Binds: poolPort{r.pool}, Limiter: r.limit, Tracer: tracer, Logger: log, Mask: p.mask,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route %s: %w", cfg.Name, err)

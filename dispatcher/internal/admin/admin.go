@@ -190,6 +190,8 @@ func (s *Server) reads(mux *http.ServeMux) {
 	mux.Handle("GET /metrics", s.metrics(promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelWarn),
 		ErrorHandling: promhttp.ContinueOnError,
+
+		EnableOpenMetrics: true, // which has exemplars, for readers that ask for it
 	})))
 }
 

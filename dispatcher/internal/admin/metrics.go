@@ -19,10 +19,15 @@ type Metrics struct {
 }
 
 // NewMetrics returns metrics of their own: two workers in a process share none.
-func NewMetrics() (*Metrics, error) {
+// producers have those that no instrument makes.
+func NewMetrics(producers ...sdkmetric.Producer) (*Metrics, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	exporter, err := otelprom.New(otelprom.WithRegisterer(registry), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo())
+	options := []otelprom.Option{otelprom.WithRegisterer(registry), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo()}
+	for _, p := range producers {
+		options = append(options, otelprom.WithProducer(p))
+	}
+	exporter, err := otelprom.New(options...)
 	if err != nil {
 		return nil, fmt.Errorf("prometheus exporter: %w", err)
 	}
