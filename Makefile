@@ -71,7 +71,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	done
 
 build: ## static binaries in bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/shortwire ./cmd/smscsim
+	CGO_ENABLED=0 $(GO) build -tags grpcnotrace -trimpath -o $(BIN)/ ./cmd/shortwire ./cmd/smscsim
 
 release: ## what a release publishes, in dist/; VERSION=v1.2.3, ARGS=--twice compares two builds, PLATFORMS="linux/amd64"
 	@PLATFORMS="$(PLATFORMS)" deploy/release.sh $(ARGS) $(or $(VERSION),devel)

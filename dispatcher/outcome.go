@@ -272,7 +272,7 @@ func (d *Dispatcher) postpone(work context.Context, a *attempt) {
 }
 
 func (d *Dispatcher) schedule(work context.Context, a *attempt, r Retry) {
-	r.JobID, r.Doubt, r.Parts, r.Of = a.ref.JobID, a.ref.Doubt, a.parts, a.del
+	r.JobID, r.Doubt, r.Parts, r.Of, r.Trace = a.ref.JobID, a.ref.Doubt, a.parts, a.del, a.ref.Trace
 	if a.begun() {
 		r.Via = a.ref.Via
 	}

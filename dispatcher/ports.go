@@ -68,6 +68,7 @@ type Retry struct {
 	InHand  bool       // a worker has the job in hand: without a ledger that says more, it is in doubt
 	Parts   []sms.Part // that the SMSC accepted so far
 	Via     string     // as Before has it
+	Trace   *sms.Trace // of the attempt, which the next one follows unless the producer's is known; nil: none
 	Of      Delivery
 }
 

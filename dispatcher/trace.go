@@ -63,7 +63,7 @@ const (
 // traced begins the journey of a job that is to be traced. Without a tracer
 // the trace of its producer is handed on.
 func (d *Dispatcher) traced(a *attempt) {
-	parent, _ := sms.ParseTrace(a.del.Header(sms.HeaderTraceParent), a.del.Header(sms.HeaderTraceState))
+	parent, _ := sms.ParseTrace(header(a.del, sms.HeaderTraceParent, "Traceparent"), header(a.del, sms.HeaderTraceState, "Tracestate"))
 	switch t := d.deps.Tracer; {
 	case t != nil:
 		if a.ref.Trace = t.Sample(parent); a.ref.Trace != nil {
@@ -73,6 +73,15 @@ func (d *Dispatcher) traced(a *attempt) {
 		handedOn := parent // only this one is allocated
 		a.ref.Trace = &handedOn
 	}
+}
+
+// header reads a header that producers in Go write in the canonical form of
+// HTTP when they use that one's carrier. NATS tells the two apart.
+func header(del Delivery, name, canonical string) string {
+	if v := del.Header(name); v != "" {
+		return v
+	}
+	return del.Header(canonical)
 }
 
 // at is when the last stage ended.

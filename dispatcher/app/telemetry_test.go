@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -240,16 +241,20 @@ func metricsPage(t *testing.T, r *rig, accept string) string {
 func TestJobsThatDoNotEndWellAreTracedWithTheirCode(t *testing.T) {
 	c := overHTTP(t)
 	t.Setenv("OTEL_TRACES_SAMPLER", "no_such_sampler")
+	var tries atomic.Int32
 	r := newRig(t, smsctest.Config{OnSubmit: func(m *smsctest.Submit) smsctest.Action {
-		if m.Destination == "447700900404" {
+		switch {
+		case m.Destination == "447700900404":
 			return smsctest.Action{Status: 0x0B} // ESME_RINVDSTADR
+		case m.Destination == "447700900503" && tries.Add(1) == 1:
+			return smsctest.Action{Status: 0x08} // ESME_RSYSERR
 		}
 		return smsctest.Action{}
 	}}, "")
 	r.Worker("w1")
 	r.produce(`{"id":"refused","to":"447700900404","text":"a secret"}`)
 	r.produce(`{"id":"malformed","to":"447700900123","text":"a secret","colour":"447700900123"}`)
-	r.produce(`{"to":"447700900123","text":"a secret"}`, "traceparent", traceParent)
+	r.produce(`{"to":"447700900123","text":"a secret"}`, "Traceparent", traceParent) // as Go's carrier for HTTP writes it
 	r.AwaitKinds("refused", sms.KindFailed)
 	r.AwaitKinds("malformed", sms.KindFailed)
 	codes := make(map[string]string)
@@ -264,6 +269,12 @@ func TestJobsThatDoNotEndWellAreTracedWithTheirCode(t *testing.T) {
 		t.Errorf("jobs (-want +got):\n%s", diff)
 	}
 	submit := c.await("submit_sm acme", 1)[0]
+	r.produce(`{"id":"again","to":"447700900503","text":"a secret"}`)
+	r.AwaitKinds("again", sms.KindSubmitted, sms.KindReceipt)
+	attempts := c.await("process sms.jobs.acme.normal.shop", 5)[3:]
+	if got := attributes(attempts[0].Attributes)["shortwire.end"]; got != "retry" || id(attempts[1].ParentSpanId) != id(attempts[0].SpanId) {
+		t.Errorf("the first attempt ends as %q, and the second one is under %x, want %x", got, attempts[1].ParentSpanId, attempts[0].SpanId)
+	}
 	if got := attributes(submit.Attributes)["shortwire.command_status"]; got != "ESME_RINVDSTADR" {
 		t.Errorf("the refused submit says %q", got)
 	}

@@ -151,6 +151,9 @@ func (c *Client) Schedule(ctx context.Context, r dispatcher.Retry) error {
 	if err := setParts(h, r.Parts, r.Via); err != nil {
 		return fmt.Errorf("schedule retry: %w", err)
 	}
+	if r.Trace != nil && h[sms.HeaderTraceParent] == nil {
+		h[sms.HeaderTraceParent] = []string{r.Trace.Parent()}
+	}
 	err := c.pub.durable(ctx, &nats.Msg{
 		Subject: c.subjects.RetryAt(origin.Route, sms.JobKey(origin.Producer, r.JobID)+"."+id),
 		Header:  h,
