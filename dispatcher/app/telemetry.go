@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -76,9 +75,9 @@ func describeTelemetry(getenv func(string) string, say func(format string, args 
 	}
 	switch {
 	case s.Traces && s.Metrics:
-		say("telemetry: %s", fmt.Sprintf("traces (%s) and metrics over OTLP", s.Sampling()))
+		say("telemetry: traces (%s) and metrics over OTLP", s.Sampling())
 	case s.Traces:
-		say("telemetry: %s", fmt.Sprintf("traces over OTLP (%s)", s.Sampling()))
+		say("telemetry: traces over OTLP (%s)", s.Sampling())
 	case s.Metrics:
 		say("telemetry: metrics over OTLP")
 	}

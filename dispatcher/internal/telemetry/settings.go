@@ -58,13 +58,8 @@ func Read(getenv func(string) string) Settings {
 	return s
 }
 
-// Sampling says which jobs are traced.
-func (s *Settings) Sampling() string {
-	if s.sampler.parent {
-		return "as the producer decided, else " + s.sampler.rest.Description()
-	}
-	return s.sampler.rest.Description()
-}
+// Sampling names what decides which jobs are traced.
+func (s *Settings) Sampling() string { return s.sampler.name }
 
 // environment reads variables and notes what is wrong with them.
 type environment struct {
@@ -156,6 +151,7 @@ func (e *environment) propagators() {
 // sampler decides which jobs are traced: by their producer's decision where
 // there is one and parent says so, else by the rest.
 type sampler struct {
+	name   string // with its argument
 	parent bool
 	rest   sdktrace.Sampler
 }
@@ -174,16 +170,17 @@ func (e *environment) sampler() sampler {
 	rest, parent := strings.CutPrefix(asked, samplerParent)
 	switch rest {
 	case samplerOn:
-		return sampler{parent, sdktrace.AlwaysSample()}
+		return sampler{asked, parent, sdktrace.AlwaysSample()}
 	case samplerOff:
-		return sampler{parent, sdktrace.NeverSample()}
+		return sampler{asked, parent, sdktrace.NeverSample()}
 	case samplerRatio:
-		return sampler{parent, sdktrace.TraceIDRatioBased(e.ratio())}
+		ratio := e.ratio()
+		return sampler{fmt.Sprint(asked, " ", ratio), parent, sdktrace.TraceIDRatioBased(ratio)}
 	}
 	if asked != "" {
 		e.notice("%s: %q is not one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio; parentbased_always_on holds", name, asked)
 	}
-	return sampler{true, sdktrace.AlwaysSample()}
+	return sampler{samplerParent + samplerOn, true, sdktrace.AlwaysSample()}
 }
 
 func (e *environment) ratio() float64 {
