@@ -114,6 +114,11 @@ func openSettings(b *bench) []setting {
 	for _, share := range shares {
 		out = append(out, b.usual(shareLabel(share), 0).evenly(b.max*float64(share)/100, b.o.open))
 	}
+	if b.o.only == "" && !b.o.quick { // how much of the delay is not the worker's
+		floor := b.usual("floor, "+shareLabel(half), 0).evenly(b.max*half/100, b.o.open)
+		floor.who = floorName
+		out = append(out, floor)
+	}
 	return out
 }
 
