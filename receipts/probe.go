@@ -93,7 +93,7 @@ func unusable(ctx context.Context, client redis.UniversalClient, refused map[str
 		return &UnusableError{Reason: fmt.Sprintf("does not let this user touch keys that begin with sw: %s", why), Hint: "allow the user the keys sw:*, as ACL SETUSER NAME ~sw:* does"}
 	case says("NOPERM", "ACL failure", "no permissions", "can't run this command"):
 		return &UnusableError{Reason: fmt.Sprintf("does not let this user run %s: %s", names, why),
-			Hint: "allow them, as ACL SETUSER NAME +" + strings.ToLower(strings.ReplaceAll(strings.Join(commands, " +"), "SCRIPT LOAD", "script|load")) + " does"}
+			Hint: "allow them, as ACL SETUSER NAME +" + strings.ToLower(strings.ReplaceAll(strings.Join(commands, " +"), "SCRIPT LOAD", "script|load")) + " does; deploy/redis/users.acl has what a worker needs"}
 	case says("nknown"):
 		return &UnusableError{Reason: fmt.Sprintf("does not know %s: %s", names, why), Hint: "take rename-command for them out of its configuration; Redis " + minRedis + " or later is needed"}
 	case says("READONLY"):

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +26,7 @@ func TestSnippetsOfTheDocumentsAreRight(t *testing.T) {
 			var err error
 			switch b.lang {
 			case "yaml":
-				_, err = app.Parse(name, []byte(b.text), func(string) string { return "secret" })
+				err = loads(name, b.text)
 			case "json":
 				err = conforms([]byte(b.text))
 			case "", "sh":
@@ -39,6 +41,24 @@ func TestSnippetsOfTheDocumentsAreRight(t *testing.T) {
 	if snippets["yaml"] < 1 || snippets["json"] < 5 || snippets["sh"] < 8 {
 		t.Errorf("snippets found: %v, want them all", snippets)
 	}
+}
+
+// loads has the worker's own loader read a configuration, or a part of one.
+// Files that it names may be missing here.
+func loads(name, text string) error {
+	if !strings.Contains("\n"+text, "\nroutes:") {
+		text += "routes: [{name: acme, endpoints: [\"127.0.0.1:2775\"], system_id: acme, password_env: ACME_PASSWORD}]\n"
+	}
+	_, err := app.Parse(name, []byte(text), func(string) string { return "secret" })
+	var faults app.Faults
+	if !errors.As(err, &faults) {
+		return err
+	}
+	faults = slices.DeleteFunc(faults, func(f app.Fault) bool { return strings.Contains(f.Message, "which cannot be read: no such file") })
+	if len(faults) == 0 {
+		return nil
+	}
+	return faults
 }
 
 // conforms holds a job, a result or an inbound message to its schema.

@@ -3,8 +3,8 @@
 //
 //   npm ci && node shop.mjs nats://127.0.0.1:4222 acme order-1042 +447700900123 "Your parcel is on its way."
 
-import { AckPolicy, JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, headers } from '@nats-io/transport-node';
+import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { TimeoutError, connect, headers } from '@nats-io/transport-node';
 
 const [url, route, id, to, text] = process.argv.slice(2);
 const producer = 'shop';
@@ -14,12 +14,6 @@ if (!text) {
 }
 
 const nc = await connect({ servers: url, maxReconnectAttempts: -1, name: 'shortwire example' });
-try {
-  await publish({ id, to, text });
-  await results();
-} finally {
-  await nc.drain();
-}
 
 // publish returns once the job is stored. What was not answered is sent again
 // under the same id, so that it is sent once.
@@ -32,8 +26,8 @@ async function publish(job) {
       console.log('stored', job.id, ack.duplicate);
       return;
     } catch (err) {
-      // The server said no: the stream is full (10077), or there is none for the route.
-      if (err instanceof JetStreamApiError || err.name === 'NoRespondersError' || tries === 5) throw err;
+      // Else the server said no: the stream is full (10077), or there is none for the route.
+      if (!(err instanceof TimeoutError) || tries === 5) throw err;
     }
   }
 }
@@ -49,6 +43,7 @@ async function results() {
   });
   const consumer = await jetstream(nc).consumers.get('SMS_RESULTS', `${producer}-example`);
   const seen = new Set();
+  const job = new Job();
   for await (const message of await consumer.consume()) {
     const result = message.json();
     if (!seen.has(result.id)) {
@@ -56,6 +51,29 @@ async function results() {
       console.log(result.kind, result.job_id, result.state ?? result.code ?? '');
     }
     message.ack();
-    if (result.job_id === id && (result.final || ['failed', 'expired', 'uncertain'].includes(result.kind))) return;
+    if (result.job_id === id && job.add(result)) return;
   }
+}
+
+// Job is what is known of one. A receipt may come before the outcome.
+class Job {
+  constructor() {
+    this.outcome = null;
+    this.final = new Set(); // numbers of the parts with a final receipt
+  }
+
+  // add takes a result in and tells whether it was the last.
+  add(result) {
+    if (result.kind !== 'receipt') this.outcome = result;
+    else if (result.final) this.final.add(result.part);
+    if (this.outcome === null) return false;
+    return this.outcome.kind !== 'submitted' || this.final.size >= this.outcome.parts.length;
+  }
+}
+
+try {
+  await publish({ id, to, text });
+  await results();
+} finally {
+  await nc.drain();
 }

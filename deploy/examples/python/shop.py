@@ -13,7 +13,24 @@ from nats.errors import TimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig
 
 PRODUCER = "shop"
-ENDS = {"failed", "expired", "uncertain"}
+
+
+class Job:
+    """What is known of one. A receipt may come before the outcome."""
+
+    def __init__(self):
+        self.outcome = None
+        self.final = set()  # numbers of the parts with a final receipt
+
+    def add(self, result):
+        """Take a result in and tell whether it was the last."""
+        if result["kind"] != "receipt":
+            self.outcome = result
+        elif result.get("final"):
+            self.final.add(result["part"])
+        if self.outcome is None:
+            return False
+        return self.outcome["kind"] != "submitted" or len(self.final) >= len(self.outcome["parts"])
 
 
 async def publish(js, route, job):
@@ -35,6 +52,7 @@ async def results(js, job_id):
     config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT)
     sub = await js.pull_subscribe(f"sms.results.{PRODUCER}.>", durable=f"{PRODUCER}-example", stream="SMS_RESULTS", config=config)
     seen = set()
+    job = Job()
     while True:
         try:
             messages = await sub.fetch(100, timeout=5)
@@ -46,7 +64,7 @@ async def results(js, job_id):
                 seen.add(result["id"])
                 print(result["kind"], result.get("job_id"), result.get("state") or result.get("code") or "", flush=True)
             await message.ack()
-            if result.get("job_id") == job_id and (result.get("final") or result["kind"] in ENDS):
+            if result.get("job_id") == job_id and job.add(result):
                 return
 
 
