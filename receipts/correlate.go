@@ -210,10 +210,10 @@ func (d *Desk) jobState(ctx context.Context, owner *correlation, res *sms.Result
 }
 
 // single reports whether the job is of one part, and was never in doubt.
-func (owner *correlation) single() bool { return owner.Total <= 1 && !owner.Doubt }
+func (c *correlation) single() bool { return c.Total <= 1 && !c.Doubt }
 
 // soleState is the job's state after a receipt of its only part.
-func (owner *correlation) soleState(res *sms.Result) sms.State {
+func (c *correlation) soleState(res *sms.Result) sms.State {
 	if !res.Final {
 		return ""
 	}

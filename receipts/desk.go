@@ -239,26 +239,26 @@ func (d *Desk) publishMatched(ctx context.Context, owner *correlation, res *sms.
 }
 
 // address gives a receipt what its job says.
-func (owner *correlation) address(res *sms.Result, jobState sms.State) {
-	res.Producer, res.JobID, res.Meta = owner.Producer, owner.JobID, owner.Meta
-	res.Attempt, res.PossibleDuplicate = owner.Attempt, owner.Doubt
-	res.Part, res.PartsTotal, res.MessageID = owner.Part, owner.Total, owner.ID
+func (c *correlation) address(res *sms.Result, jobState sms.State) {
+	res.Producer, res.JobID, res.Meta = c.Producer, c.JobID, c.Meta
+	res.Attempt, res.PossibleDuplicate = c.Attempt, c.Doubt
+	res.Part, res.PartsTotal, res.MessageID = c.Part, c.Total, c.ID
 	res.JobState = jobState
-	if owner.Route != res.Route {
-		res.Route, res.Via = owner.Route, res.Route
+	if c.Route != res.Route {
+		res.Route, res.Via = c.Route, res.Route
 	}
 }
 
 // published counts a receipt that was published, or could not be.
-func (counters *routeCounters) published(owner *correlation, res *sms.Result, err error) error {
+func (c *routeCounters) published(owner *correlation, res *sms.Result, err error) error {
 	if err != nil {
-		counters.publishErrors.Add(1)
+		c.publishErrors.Add(1)
 		return fmt.Errorf("publish receipt: %w", err)
 	}
 	failpoint.Hit("receipt-published")
-	counters.matched.Add(1)
+	c.matched.Add(1)
 	if res.Final {
-		counters.delays.received(owner, res.Time)
+		c.delays.received(owner, res.Time)
 	}
 	return nil
 }
