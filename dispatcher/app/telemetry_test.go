@@ -100,6 +100,7 @@ func carries(t *testing.T, h nats.Header, published *traces.Span) {
 func TestOneTraceFromTheProducerToTheReceiptAtAnotherWorker(t *testing.T) {
 	c := overGRPC(t)
 	t.Setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000") // ms: nothing is exported before the drain
 	r := newRig(t, smsctest.Config{SystemID: "acme", Password: "secret"}, "")
 	r.smsc.HoldDeliveries()
 	stop := r.Worker("w1")
@@ -111,10 +112,14 @@ func TestOneTraceFromTheProducerToTheReceiptAtAnotherWorker(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	job := c.await("process sms.jobs.acme.normal.shop", 1)[0] // exported at the drain at the latest
-	r.Worker("w2")
+	job := c.await("process sms.jobs.acme.normal.shop", 1)[0]
+	stop = r.Worker("w2")
 	r.smsc.ReleaseDeliveries()
 	headers := r.resultHeaders("j1", 3)
+	untraced := r.resultHeaders("j3", 2)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
 
 	if id(job.TraceId) != producersTrace || id(job.ParentSpanId) != producersSpan || job.Kind != traces.Span_SPAN_KIND_CONSUMER || job.TraceState != "rojo=00f067aa0ba902b7" {
 		t.Errorf("job span %v", job)
@@ -166,7 +171,7 @@ func TestOneTraceFromTheProducerToTheReceiptAtAnotherWorker(t *testing.T) {
 			t.Errorf("span %s of a job that is not sampled", s.Name)
 		}
 	}
-	for _, h := range r.resultHeaders("j3", 2)[sms.KindSubmitted] {
+	for _, h := range untraced[sms.KindSubmitted] {
 		if h.Get("traceparent") != "" {
 			t.Errorf("a job that is not sampled carries %s", h.Get("traceparent"))
 		}
