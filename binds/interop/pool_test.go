@@ -45,7 +45,11 @@ func startPool(t *testing.T, s *nodeSMSC, change func(*binds.Config)) *poolRig {
 	if change != nil {
 		change(&cfg)
 	}
-	pool, err := binds.New(cfg, binds.Deps{Deliver: r.deliver})
+	pool, err := binds.New(cfg, binds.Deps{Deliver: func(_ context.Context, _ string, burst []*smpp.Inbound) {
+		for _, in := range burst {
+			in.Answer(r.deliver(in))
+		}
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +74,7 @@ func startPool(t *testing.T, s *nodeSMSC, change func(*binds.Config)) *poolRig {
 }
 
 // deliver refuses the first receipt once, and takes everything else.
-func (r *poolRig) deliver(_ context.Context, _ string, in *smpp.Inbound) uint32 {
+func (r *poolRig) deliver(in *smpp.Inbound) uint32 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !receipts.IsReceipt(&in.Message) {
