@@ -29,9 +29,9 @@ type glance struct {
 // message, possibly after it has returned: ESME_ROK once what it carried is
 // durable, else ESME_RX_T_APPN, after DeliverTimeout at most.
 //
-// What most receipts need is done together: one step in Redis for all, and
-// nobody waits until they are published. What needs more, or fails, goes on
-// alone.
+// What most receipts need is done together: one step in Redis for all, another
+// for those of jobs of several parts, and nobody waits until they are
+// published. What needs more, or fails, goes on alone.
 func (d *Desk) DeliverAll(ctx context.Context, route, bind string, burst []Delivery) {
 	ctx = d.terms.join(ctx, time.Now(), d.cfg.DeliverTimeout)
 	r := d.route(route)
@@ -62,9 +62,13 @@ func (d *Desk) DeliverAll(ctx context.Context, route, bind string, burst []Deliv
 	if err == nil {
 		d.store.answered()
 	}
+	var parts []*glance
 	for i := range all {
-		d.goOn(ctx, route, bind, &all[i], err)
+		if d.goOn(ctx, route, bind, &all[i], err) {
+			parts = append(parts, &all[i])
+		}
 	}
+	d.goOnWithParts(ctx, route, bind, parts)
 }
 
 // alone has a message dealt with by a goroutine of its own; it ends before the
@@ -74,10 +78,11 @@ func (d *Desk) alone(route, bind string, of Delivery, do func() error) {
 }
 
 // goOn takes a receipt further whose first key was looked up, or could not be.
-func (d *Desk) goOn(ctx context.Context, route, bind string, g *glance, err error) {
+// It reports whether what the receipt means for its job is still to be noted.
+func (d *Desk) goOn(ctx context.Context, route, bind string, g *glance, err error) (ofParts bool) {
 	if err != nil { // whichever of the burst failed, this one may still be in flight
 		d.alone(route, bind, g.of, func() error { return d.receipt(ctx, route, &g.arrival, g.keys) })
-		return
+		return false
 	}
 	known := d.known(route, g.lookup.Val(), &g.owner)
 	d.store.done(g.lookup)
@@ -86,14 +91,44 @@ func (d *Desk) goOn(ctx context.Context, route, bind string, g *glance, err erro
 		d.alone(route, bind, g.of, func() error { return d.receipt(ctx, route, &g.arrival, g.keys[1:]) })
 	case g.owner.single() || !g.result.Final:
 		failpoint.Hit("receipt-looked-up")
-		d.learn(route, &g.arrival, &g.owner)
-		g.owner.address(g.result, g.owner.soleState(g.result))
-		failpoint.Hit("receipt-counted")
-		v := d.follow(&g.owner, g.result)
-		d.pub.PublishThen(ctx, g.result, func(err error) {
-			g.of.Answer(d.status(route, bind, g.counters.published(&g.owner, g.result, d.visited(v, g.result, err))))
-		})
+		d.publishSoon(ctx, route, bind, g, g.owner.soleState(g.result))
 	default:
-		d.alone(route, bind, g.of, func() error { return d.conclude(ctx, route, &g.arrival, true, &g.owner) })
+		return true
 	}
+	return false
+}
+
+// goOnWithParts notes final states in one step.
+func (d *Desk) goOnWithParts(ctx context.Context, route, bind string, all []*glance) {
+	if len(all) == 0 {
+		return
+	}
+	failpoint.Hit("receipt-looked-up")
+	notes := make([]redis.Cmder, len(all))
+	for i, g := range all {
+		notes[i] = d.noteFinal(ctx, &g.owner, g.result)
+	}
+	err := d.store.group.run(ctx, notes...)
+	for i, g := range all {
+		state, fault := sms.State(""), err
+		if err == nil {
+			state, fault = worstIn(notes[i].(*redis.Cmd))
+		}
+		if fault != nil {
+			d.alone(route, bind, g.of, func() error { return d.conclude(ctx, route, &g.arrival, true, &g.owner) })
+			continue
+		}
+		d.publishSoon(ctx, route, bind, g, state)
+	}
+}
+
+// publishSoon publishes a receipt whose job is known and has it answered then.
+func (d *Desk) publishSoon(ctx context.Context, route, bind string, g *glance, jobState sms.State) {
+	d.learn(route, &g.arrival, &g.owner)
+	g.owner.address(g.result, jobState)
+	failpoint.Hit("receipt-counted")
+	v := d.follow(&g.owner, g.result)
+	d.pub.PublishThen(ctx, g.result, func(err error) {
+		g.of.Answer(d.status(route, bind, g.counters.published(&g.owner, g.result, d.visited(v, g.result, err))))
+	})
 }

@@ -189,14 +189,22 @@ func (d *Desk) jobState(ctx context.Context, owner *correlation, res *sms.Result
 	if owner.single() {
 		return owner.soleState(res), nil
 	}
-	route := d.route(owner.Carrier()) // as long as its receipts may take
-	cmd, err := one(ctx, d.store, "note final state", func() *redis.Cmd {
-		return call(ctx, finalScript, []string{d.keys.jobFinals(owner.Producer, owner.JobID)},
-			owner.Part, string(res.State), owner.Total, res.ID, route.correlationTTL, route.finalTTL)
-	})
+	cmd, err := one(ctx, d.store, "note final state", func() *redis.Cmd { return d.noteFinal(ctx, owner, res) })
 	if err != nil {
 		return "", err
 	}
+	return worstIn(cmd)
+}
+
+// noteFinal is the command that notes a part's final state. It may be repeated.
+func (d *Desk) noteFinal(ctx context.Context, owner *correlation, res *sms.Result) *redis.Cmd {
+	route := d.route(owner.Carrier()) // as long as its receipts may take
+	return call(ctx, finalScript, []string{d.keys.jobFinals(owner.Producer, owner.JobID)},
+		owner.Part, string(res.State), owner.Total, res.ID, route.correlationTTL, route.finalTTL)
+}
+
+// worstIn reads the answer to noteFinal.
+func worstIn(cmd *redis.Cmd) (sms.State, error) {
 	states, err := cmd.StringSlice()
 	if err != nil {
 		return "", fmt.Errorf("note final state: %w", err)

@@ -3,6 +3,7 @@ package smpp
 import (
 	"context"
 	"runtime"
+	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 )
@@ -41,8 +42,32 @@ func (s *Session) callLocked() {
 	}
 }
 
-// patience is how often others go first. Once lets some sixty of them run.
-const patience = 32
+// How long messages wait for the answers that came before them: as often others
+// may go first, of which once lets some sixty run, and then so many moments,
+// since the answers to further parts wait until the first is recorded.
+const (
+	yields  = 32
+	moments = 4
+	moment  = time.Millisecond
+)
+
+// letAnswersGoFirst waits until somebody deals with the answers that are here: a
+// receipt that is looked up before its message id is recorded costs a detour.
+func (s *Session) letAnswersGoFirst(ctx context.Context) {
+	here := s.ended.Load()
+	for range yields {
+		if s.taken.Load() >= here {
+			return
+		}
+		runtime.Gosched()
+	}
+	for range moments {
+		if s.taken.Load() >= here || ctx.Err() != nil {
+			return
+		}
+		time.Sleep(moment)
+	}
+}
 
 // serveInbox gives the handler what has come, until ctx ends.
 func (s *Session) serveInbox(ctx context.Context) {
@@ -53,11 +78,7 @@ func (s *Session) serveInbox(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		// Those whose responses came before go first: a receipt that is looked
-		// up before its message id is recorded costs a detour.
-		for tries := 0; tries < patience && s.untaken.Load() > 0; tries++ {
-			runtime.Gosched()
-		}
+		s.letAnswersGoFirst(ctx)
 		for burst = s.take(burst[:0]); len(burst) > 0; burst = s.take(burst[:0]) {
 			s.cfg.Handler(ctx, burst)
 			clear(burst)

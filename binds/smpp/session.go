@@ -121,7 +121,8 @@ type Session struct {
 	clock    *clock
 	win      *window
 	withheld atomic.Int64 // slots of calls that ended in a silence; see expireCalls
-	untaken  atomic.Int64 // calls that have ended and that nobody said to have Taken
+	ended    atomic.Int64 // calls that came out of their burst's Done, or will at once
+	taken    atomic.Int64 // of these, those that somebody said to have Taken
 	early    []*Inbound   // came before the bind response; read by Run alone
 
 	closed   chan struct{} // closed by fail
@@ -284,7 +285,7 @@ func (s *Session) deliver(c *Call) {
 // hand hands an ended call over and keeps its slot.
 func (s *Session) hand(c *Call) {
 	if !c.abandoned {
-		s.untaken.Add(1)
+		s.ended.Add(1)
 		c.burst.Done <- c
 	}
 }
@@ -292,7 +293,7 @@ func (s *Session) hand(c *Call) {
 // Taken says that a call has come out of its burst's Done and is about to be
 // dealt with. Messages that came after the call's response are not handled
 // before, if that need not wait long.
-func (s *Session) Taken() { s.untaken.Add(-1) }
+func (s *Session) Taken() { s.taken.Add(1) }
 
 // nextSequenceLocked returns the next sequence number: 1..0x7FFFFFFF, none
 // that is still open (§3.2).
