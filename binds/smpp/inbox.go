@@ -3,7 +3,6 @@ package smpp
 import (
 	"context"
 	"runtime"
-	"time"
 
 	"github.com/shortwire-sms/shortwire/dispatcher/failpoint"
 )
@@ -42,30 +41,20 @@ func (s *Session) callLocked() {
 	}
 }
 
-// How long messages wait for the answers that came before them: as often others
-// may go first, of which once lets some sixty run, and then so many moments,
-// since the answers to further parts wait until the first is recorded.
-const (
-	yields  = 32
-	moments = 4
-	moment  = time.Millisecond
-)
+// yields is how often others go first. Once lets some sixty of them run.
+const yields = 32
 
-// letAnswersGoFirst waits until somebody deals with the answers that are here: a
-// receipt that is looked up before its message id is recorded costs a detour.
-func (s *Session) letAnswersGoFirst(ctx context.Context) {
+// letAnswersGoFirst has those run that are to deal with the answers that are
+// here: a receipt that is looked up before its message id is recorded costs a
+// detour. Answers to further parts wait until the first is recorded, and
+// nobody waits for that.
+func (s *Session) letAnswersGoFirst() {
 	here := s.ended.Load()
 	for range yields {
 		if s.taken.Load() >= here {
 			return
 		}
 		runtime.Gosched()
-	}
-	for range moments {
-		if s.taken.Load() >= here || ctx.Err() != nil {
-			return
-		}
-		time.Sleep(moment)
 	}
 }
 
@@ -78,7 +67,7 @@ func (s *Session) serveInbox(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		s.letAnswersGoFirst(ctx)
+		s.letAnswersGoFirst()
 		for burst = s.take(burst[:0]); len(burst) > 0; burst = s.take(burst[:0]) {
 			s.cfg.Handler(ctx, burst)
 			clear(burst)
