@@ -121,7 +121,7 @@ func tracesOf(t *testing.T, w *app.App) (stop func() []byte) {
 	var mu sync.Mutex
 	var all bytes.Buffer // guarded by mu
 	ctx, cancel := context.WithCancel(t.Context())
-	ended, began := make(chan error, 1), make(chan struct{})
+	ended := make(chan error, 1)
 	go func() {
 		ended <- app.Trace(ctx, app.AdminAt{URL: w.AdminURL(ctx)}, app.TraceOptions{Route: "acme", For: time.Hour, Max: 100_000, By: "test"}, func(line []byte) error {
 			mu.Lock()
@@ -130,13 +130,7 @@ func tracesOf(t *testing.T, w *app.App) (stop func() []byte) {
 			return nil
 		})
 	}()
-	go func() {
-		defer close(began)
-		for !w.Status().Routes[0].Traced && ctx.Err() == nil {
-			time.Sleep(time.Millisecond) // a poll: the tracer tells nobody
-		}
-	}()
-	<-began
+	apptest.Until(t, "the trace has begun", func() bool { return w.Status().Routes[0].Traced })
 	return func() []byte {
 		cancel()
 		if err := <-ended; err != nil {
