@@ -131,7 +131,7 @@ func TestRedisThatIsSlowIsWhatLimitsAndNotTheWindowsItKeeps(t *testing.T) {
 
 func TestEachLimitComesWithItsNumbers(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, smsctest.Config{SystemID: "acme", Password: "secret", Latency: 200 * time.Millisecond}, "")
+	r := newRig(t, smsctest.Config{SystemID: "acme", Password: "secret", Latency: 2 * time.Second}, "")
 	l := r.Live("w1", routeYAML("acme", "binds: 2", "window: 5"))
 	r.Publish(apptest.Jobs(300, `{"id":"n-%d","to":"447700900123","text":"n %d"}`)...)
 	r.awaitLimit(dispatcher.LimitWindow, "10 of 10 window slots of 2 binds are taken; an answer takes 2", "raise window")

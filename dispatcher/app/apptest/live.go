@@ -58,11 +58,14 @@ func (r *Rig) Live(id, routes string) *Live {
 	return l
 }
 
-// secret is an environment in which every variable is a password: that of the
-// SMSC's account, or one that begins with the variable's name in lower case.
+// secret is an environment in which every variable is a password, that of the
+// SMSC's account or the variable's name in lower case; but none is telemetry's.
 func secret(name string) string {
-	if name == "ACME_PASSWORD" {
+	switch {
+	case name == "ACME_PASSWORD":
 		return "secret"
+	case strings.HasPrefix(name, "OTEL_"):
+		return ""
 	}
 	return strings.ToLower(name)
 }

@@ -219,11 +219,29 @@ func (c *Client) setUpConsumer(ctx context.Context, want consumer) (Change, erro
 			return change, nil
 		}
 	}
-	if _, err := c.js.CreateOrUpdateConsumer(ctx, want.stream, config); err != nil {
+	for tries := 1; ; tries++ {
+		if _, err = c.js.CreateOrUpdateConsumer(ctx, want.stream, config); tries == consumerTries || !storeFault(err) {
+			break
+		}
+	}
+	if err != nil {
 		return change, fmt.Errorf("%s consumer %s: %w (if it was made by hand: nats consumer rm %s %s, and run setup again)",
 			verbs[change.Action], name, err, want.stream, want.config.Durable)
 	}
 	return change, nil
+}
+
+// consumerTries is how often a consumer is created before the server's error
+// counts.
+const consumerTries = 5
+
+// storeFault reports whether the server could not write a consumer's file.
+// nats-server (2.15) still removes the folder of a consumer that was deleted a
+// moment ago when the next one of that name writes to it; that one is gone too
+// then, and can be created.
+func storeFault(err error) bool {
+	var api *natsjs.APIError
+	return errors.As(err, &api) && api.ErrorCode == natsjs.JSErrCodeConsumerCreate && api.Code >= 500
 }
 
 // Verify reports what is missing for the routes; a worker calls it before it
