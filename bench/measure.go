@@ -1,13 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/shortwire-sms/shortwire/bench/internal/rig"
 	"github.com/shortwire-sms/shortwire/bench/peers"
@@ -106,23 +106,45 @@ func (b *bench) phase(ctx context.Context, p phase) error {
 			progress("%s %d/%d  %s: %s", p.name, n+1, rounds, set.label, r)
 		}
 	}
-	if p.name == drainName && b.o.max == 0 {
-		b.max = median(b.rep.figures(drainName, worker, func(x *round) float64 { return x.JobsPerSecond }))
-		b.rep.Max = b.max
-	}
 	return nil
 }
 
-// probe finds the maximum where drain is not measured.
+// floodFor is how long the maximum is looked for.
+const floodFor = 15 * time.Second
+
+// probe finds the maximum: what comes through while more is published than can
+// come through, as much as a drain does that has the machine to itself.
 func (b *bench) probe(ctx context.Context) error {
-	progress("finding the maximum")
-	r, err := b.with(ctx, b.usual(worker, min(b.o.jobs, b.o.sweep)), drain)
-	if err != nil {
-		return err
+	flood := median(b.rep.figures(drainName, worker, func(x *round) float64 { return x.JobsPerSecond }))
+	if flood == 0 {
+		progress("finding the rate of a drain")
+		r, err := b.judged(ctx, b.usual(worker, min(b.o.jobs, b.o.sweep)), drain)
+		if err != nil {
+			return err
+		}
+		flood = r.JobsPerSecond
 	}
-	b.max, b.rep.Max = r.JobsPerSecond, r.JobsPerSecond
+	most := flood
+	if !b.o.quick {
+		progress("finding the maximum: %.0f jobs/s for %s", flood, floodFor)
+		r, err := b.judged(ctx, b.usual(worker, 0).evenly(flood, floodFor), paced)
+		if err != nil {
+			return err
+		}
+		most = float64(r.Jobs-r.Waiting) / floodFor.Seconds()
+	}
+	b.max, b.rep.Max, b.rep.Flood = most, most, flood
+	progress("the maximum is %.0f jobs/s", b.max)
+	return nil
+}
+
+// judged is with for a round of which only lost and duplicates are noted.
+func (b *bench) judged(ctx context.Context, set setting, f func(context.Context, *stage) (*round, error)) (*round, error) {
+	r, err := b.with(ctx, set, f)
+	if err != nil {
+		return nil, err
+	}
 	b.rep.Lost += r.Lost
 	b.rep.Duplicates += r.Duplicates
-	progress("the maximum is %.0f jobs/s", cmp.Or(b.max, 0))
-	return nil
+	return r, nil
 }

@@ -27,7 +27,7 @@ type options struct {
 	write, render string
 	bin           string
 	stall         time.Duration
-	max           float64       // jobs/s that shares are taken of; 0 is what drain finds
+	max           float64       // jobs/s that shares are taken of; 0: find it
 	long          time.Duration // of the phase long
 	growthMax     int           // jobs in the largest backlog
 	size
@@ -70,7 +70,7 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.procs, "procs", max(1, runtime.NumCPU()/processes), "GOMAXPROCS of each process; 0 leaves it to Go")
 	fs.StringVar(&o.only, "only", "", "measure one contender only: worker or floor")
 	fs.BoolVar(&o.peers, "peers", false, "measure what else people use in drain, as far as it is installed")
-	fs.Float64Var(&o.max, "max", 0, "jobs/s that the shares of other phases are taken of; 0 takes what drain finds")
+	fs.Float64Var(&o.max, "max", 0, "jobs/s that the shares of other phases are taken of; 0 finds it: what comes through when more is published")
 	fs.DurationVar(&o.long, "long", 10*time.Minute, "how long the phase long takes")
 	fs.IntVar(&o.growthMax, "growth-max", 1_000_000, "jobs in the largest backlog of the phase growth, up to 5,000,000")
 	fs.BoolVar(&o.json, "json", false, "print the figures as one line of JSON, last")

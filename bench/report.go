@@ -80,6 +80,7 @@ type report struct {
 	Duplicates         int        `json:"duplicates"`         // likewise
 	RSS                float64    `json:"rss_mib"`            // the worker's peak in drain, the most of all rounds
 	Max                float64    `json:"max_jobs_per_s"`     // that shares were taken of
+	Flood              float64    `json:"flood_jobs_per_s"`   // published evenly when Max was found; 0: it was given
 	SubmitP99          float64    `json:"submit_p99_ms"`      // publish → submit_sm at half the maximum; 0 not measured
 	RoutesGrowth       float64    `json:"routes_cost_growth"` // worker's CPU, 8 routes / 1, same rate; 0 not measured
 	BindsGrowth        float64    `json:"binds_cost_growth"`  // worker's CPU, 64 binds / 1, same rate; 0 not measured
