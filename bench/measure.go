@@ -25,11 +25,14 @@ type bench struct {
 // measure runs the phases. What could not be measured is noted in the report
 // and the rest goes on.
 func measure(ctx context.Context, o options) (*report, error) {
-	b := &bench{o: o, max: o.max, rep: newReport(o)}
+	rep, err := openReport(o)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{o: o, max: rep.Max, rep: rep}
 	if o.peers {
 		b.findPeers(ctx)
 	}
-	var err error
 	if o.bin != "" {
 		b.bin, err = rig.Prebuilt(o.bin)
 	} else {
@@ -71,7 +74,7 @@ func (b *bench) findPeers(ctx context.Context) {
 	for _, p := range peers.All {
 		if err := p.Needs(ctx); err != nil {
 			progress("without %s: %v", p.Name, err)
-			b.rep.Missing = append(b.rep.Missing, fmt.Sprintf("%s: %v", p.Name, err))
+			b.rep.miss(fmt.Sprintf("%s: %v", p.Name, err))
 			continue
 		}
 		b.peers = append(b.peers, p)
@@ -86,7 +89,7 @@ func (b *bench) phase(ctx context.Context, p phase) error {
 		}
 	}
 	settings := p.settings(b)
-	rounds := b.roundsOf(p)
+	rounds, before := b.roundsOf(p), b.rep.numbered(p.name)
 	for n := range rounds {
 		first := n % len(settings)
 		for _, set := range slices.Concat(settings[first:], settings[:first]) {
@@ -101,7 +104,7 @@ func (b *bench) phase(ctx context.Context, p phase) error {
 				b.rep.fail(err)
 				continue
 			}
-			r.Number = n + 1
+			r.Number = before + n + 1
 			b.rep.add(p.name, *r)
 			progress("%s %d/%d  %s: %s", p.name, n+1, rounds, set.label, r)
 		}

@@ -25,6 +25,7 @@ type options struct {
 	peers         bool
 	json          bool
 	write, render string
+	add           bool
 	bin           string
 	stall         time.Duration
 	max           float64       // jobs/s that shares are taken of; 0: find it
@@ -75,6 +76,7 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.growthMax, "growth-max", 1_000_000, "jobs in the largest backlog of the phase growth, up to 5,000,000")
 	fs.BoolVar(&o.json, "json", false, "print the figures as one line of JSON, last")
 	fs.StringVar(&o.write, "write", "", "write the results to this file, with plots and JSON in results/ beside it")
+	fs.BoolVar(&o.add, "add", false, "keep the rounds that an earlier --write left in results/, and add to them: a long measurement in pieces")
 	fs.StringVar(&o.render, "render", "", "measure nothing: take the results from this file, written by --write before")
 	fs.StringVar(&o.bin, "bin", "", "directory with shortwire, smscsim and nats-server, instead of building them")
 	fs.DurationVar(&o.stall, "stall", 20*time.Second, "give a round up when nothing has come for so long; what is missing counts as lost")
@@ -128,6 +130,7 @@ func (o *options) check() error {
 	bad(o.long < time.Second, "--long must be at least 1s, is %s", o.long)
 	bad(o.growthMax < 1 || o.growthMax > 5_000_000, "--growth-max must be 1..5000000, is %d", o.growthMax)
 	bad(o.stall < time.Second, "--stall must be at least 1s, is %s", o.stall)
+	bad(o.add && o.write == "", "--add needs --write: it adds to what is in results/ beside that file")
 	if o.render != "" {
 		_, err := os.Stat(o.render)
 		bad(err != nil, "--render: %w", err)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/shortwire-sms/shortwire/bench/peers"
 )
 
 // round is one contender's run in one setting.
@@ -81,6 +83,8 @@ type report struct {
 	RSS                float64    `json:"rss_mib"`            // the worker's peak in drain, the most of all rounds
 	Max                float64    `json:"max_jobs_per_s"`     // that shares were taken of
 	Flood              float64    `json:"flood_jobs_per_s"`   // published evenly when Max was found; 0: it was given
+	NodeRatio          float64    `json:"node_ratio"`         // jobs_per_s / that of the Node.js worker; 0 not measured
+	NodeCPURatio       float64    `json:"node_cpu_ratio"`     // worker_cpu_us_per_job / that of the Node.js worker; 0 not measured
 	SubmitP99          float64    `json:"submit_p99_ms"`      // publish → submit_sm at half the maximum; 0 not measured
 	RoutesGrowth       float64    `json:"routes_cost_growth"` // worker's CPU, 8 routes / 1, same rate; 0 not measured
 	BindsGrowth        float64    `json:"binds_cost_growth"`  // worker's CPU, 64 binds / 1, same rate; 0 not measured
@@ -116,6 +120,51 @@ func newReport(o options) *report {
 		Machine: machine{Cores: runtime.NumCPU(), CPU: cpuModel(), Go: runtime.Version()},
 		Date:    time.Now().UTC().Format(time.DateOnly),
 		Command: strings.Join(append([]string{"go run ./bench"}, os.Args[1:]...), " "),
+	}
+}
+
+// openReport is a new report, or with --add the one that is there to go on with.
+func openReport(o options) (*report, error) {
+	r := newReport(o)
+	if !o.add {
+		return r, nil
+	}
+	old, err := readReport(resultsFile(o.write))
+	if err != nil {
+		return nil, fmt.Errorf("--add: %w", err)
+	}
+	for _, same := range []struct {
+		what      string
+		was, will any
+	}{
+		{"machine", old.Machine, r.Machine}, {"--binds", old.Binds, r.Binds}, {"--window", old.Window, r.Window},
+		{"--procs", old.Procs, r.Procs}, {"--quick", old.Quick, r.Quick},
+	} {
+		if same.was != same.will {
+			return nil, fmt.Errorf("--add: %s was %v in %s, and is %v now: rounds cannot be compared", same.what, same.was, resultsFile(o.write), same.will)
+		}
+	}
+	if o.max > 0 {
+		old.Max, old.Flood = o.max, 0
+	}
+	old.Date = r.Date
+	old.Command += "\n" + r.Command
+	return old, nil
+}
+
+// numbered is how many rounds a phase has of its settings.
+func (r *report) numbered(phase string) int {
+	n := 0
+	for _, x := range r.of(phase) {
+		n = max(n, x.Number)
+	}
+	return n
+}
+
+// miss notes what a peer needs, once.
+func (r *report) miss(line string) {
+	if !slices.Contains(r.Missing, line) {
+		r.Missing = append(r.Missing, line)
 	}
 }
 
@@ -169,6 +218,8 @@ func (r *report) conclude() {
 	r.FloorCPUPerJob = drained(floorName, func(x *round) float64 { return x.CPUPerJob })
 	r.FloorRatio = ratio(r.FloorJobsPerSecond, r.JobsPerSecond)
 	r.FloorCPURatio = ratio(r.WorkerCPUPerJob, r.FloorCPUPerJob)
+	r.NodeRatio = ratio(r.JobsPerSecond, drained(peers.Node, func(x *round) float64 { return x.JobsPerSecond }))
+	r.NodeCPURatio = ratio(r.WorkerCPUPerJob, drained(peers.Node, func(x *round) float64 { return x.CPUPerJob }))
 	for _, rss := range r.figures(drainName, worker, func(x *round) float64 { return x.PeakRSS }) {
 		r.RSS = max(r.RSS, rss)
 	}
@@ -238,6 +289,9 @@ func readReport(path string) (*report, error) {
 // resultsDir is where the plots and the JSON of a written report are.
 func resultsDir(path string) string { return filepath.Join(filepath.Dir(path), "results") }
 
+// resultsFile is the JSON among them.
+func resultsFile(path string) string { return filepath.Join(resultsDir(path), "results.json") }
+
 // save writes the JSON beside the file that publish writes.
 func (r *report) save(path string) error {
 	r.conclude()
@@ -248,7 +302,7 @@ func (r *report) save(path string) error {
 	if err := os.MkdirAll(resultsDir(path), 0o755); err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(resultsDir(path), "results.json"), append(b, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(resultsFile(path), append(b, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}
 	return nil

@@ -58,12 +58,12 @@ func TestReportTakesMediansOfRoundsAndSumsOfFaults(t *testing.T) {
 	got := map[string]float64{
 		"jobs/s": r.JobsPerSecond, "worker CPU": r.WorkerCPUPerJob, "total CPU": r.TotalCPUPerJob, "floor jobs/s": r.FloorJobsPerSecond,
 		"floor CPU": r.FloorCPUPerJob, "ratio": r.FloorRatio, "lost": float64(r.Lost), "duplicates": float64(r.Duplicates), "rss": r.RSS,
-		"submit p99": r.SubmitP99, "routes": r.RoutesGrowth, "binds": r.BindsGrowth,
+		"submit p99": r.SubmitP99, "routes": r.RoutesGrowth, "binds": r.BindsGrowth, "to Node.js": r.NodeRatio, "to its CPU": r.NodeCPURatio,
 	}
 	want := map[string]float64{
 		"jobs/s": 20_000, "worker CPU": 30, "total CPU": 80, "floor jobs/s": 33_000,
 		"floor CPU": 16, "ratio": 1.65, "lost": 2, "duplicates": 1, "rss": 70, // what peers lose is theirs
-		"submit p99": 4, "routes": 1.15, "binds": 0,
+		"submit p99": 4, "routes": 1.15, "binds": 0, "to Node.js": 2.5, "to its CPU": 30. / 139,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("figures (-want +got):\n%s", d)
@@ -159,6 +159,39 @@ func TestWrittenResultsAreGoldenAndRenderedAnewTheSame(t *testing.T) {
 			t.Errorf("%s is not embedded", p.file)
 		}
 		wellFormed(t, p.file, svg)
+	}
+}
+
+func TestRoundsAreAddedToResultsOfTheSameKindOnly(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "RESULTS.md")
+	same := options{binds: 4, window: 1000, procs: 1, write: path, add: true}
+	if _, err := openReport(same); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is nothing to add to: %v", err)
+	}
+	first := sampleReport()
+	first.Machine = newReport(same).Machine
+	if err := first.save(path); err != nil {
+		t.Fatal(err)
+	}
+	r, err := openReport(same)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := []int{len(r.Rounds), r.numbered(drainName), r.numbered(burstName), strings.Count(r.Command, "\n"), int(r.Max)}; !cmp.Equal(got, []int{6, 3, 0, 1, 20_000}) {
+		t.Errorf("rounds of drain, the last number there and of burst, further commands, maximum: %v", got)
+	}
+	r.miss("kannel: install <it>")
+	if len(r.Missing) != 1 {
+		t.Errorf("missing twice: %q", r.Missing)
+	}
+	same.max = 500
+	if r, err = openReport(same); err != nil || r.Max != 500 {
+		t.Errorf("--max is not taken: %v, %v", r, err)
+	}
+	same.window = 10
+	if _, err := openReport(same); err == nil || !strings.Contains(err.Error(), "--window was 1000") {
+		t.Errorf("rounds of another window: %v", err)
 	}
 }
 

@@ -29,9 +29,12 @@ type Peer struct {
 	Start func(context.Context, *rig.Rig, Where) ([]*rig.Proc, error)
 }
 
+// Node is the name of the Node.js worker.
+const Node = "node"
+
 // All are the peers in the order in which tables show them.
 var All = []Peer{
-	{Name: "node", Needs: nodeNeeds, Start: startNode},
+	{Name: Node, Needs: nodeNeeds, Start: startNode},
 	{Name: "kannel", Needs: kannelNeeds, Start: startKannel},
 }
 
