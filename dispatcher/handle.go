@@ -78,7 +78,8 @@ type attempt struct {
 	out     *Dispatcher    // by whose way out it goes: its route's, or a fallback's
 	token   string         // names our claim in the ledger; empty when we hold none
 	todo    []*sms.Message // not accepted yet
-	parts   []sms.Part     // accepted, in this attempt or before
+	parts   []sms.Part     // accepted, in this attempt or before; never changed, but replaced
+	sole    [1]sms.Part    // the first of parts: most jobs have no other
 	total   int
 	turn    int        // how many messages of todo may go now
 	until   time.Time  // when their tokens are too old to be spent; zero on an unlimited route

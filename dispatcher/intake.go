@@ -46,9 +46,9 @@ func (d *Dispatcher) consumeLane(intake, work context.Context, lane sms.Lane, ha
 // errResized ends a pass of consumeLane.
 var errResized = errors.New("the number of jobs in hand changes")
 
-// consume runs each job of one lane in a goroutine, which gives its hand back. Goroutines are kept for
-// the next job: their stacks have grown to what a job needs. It returns when
-// pass, a part of intake, ends.
+// consume runs each job of one lane in a goroutine, which gives its hand back.
+// Goroutines are kept for the next job: their stacks have grown to what a job
+// needs. It returns when pass, a part of intake, ends.
 func (d *Dispatcher) consume(pass, intake, work context.Context, lane sms.Lane, hands *hands, deliver func(handle func(Delivery)) error) error {
 	next := make(chan Delivery) // written by handle, read by idle goroutines
 	defer close(next)

@@ -61,7 +61,12 @@ func (a *attempt) accept(p sms.Part) {
 	if known {
 		return
 	}
-	a.parts = slices.Insert(slices.Clip(a.parts), at, p)
+	if len(a.parts) == 0 {
+		a.sole[0] = p
+		a.parts = a.sole[:]
+	} else {
+		a.parts = slices.Insert(slices.Clip(a.parts), at, p)
+	}
 	a.strike(p.Number)
 	if a.outcome != nil {
 		a.outcome.Parts = a.parts
@@ -71,6 +76,10 @@ func (a *attempt) accept(p sms.Part) {
 // strike takes a part out of todo. It makes a new slice: the reservation may
 // still hold the old one.
 func (a *attempt) strike(part int) {
+	if len(a.todo) == 1 && a.todo[0].Part == part {
+		a.todo = nil
+		return
+	}
 	todo := make([]*sms.Message, 0, max(len(a.todo)-1, 0))
 	for _, m := range a.todo {
 		if m.Part != part {
