@@ -6,17 +6,13 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unicode/utf16"
 
 	"github.com/shortwire-sms/shortwire/binds/smsctest"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
@@ -26,94 +22,9 @@ import (
 
 // What is personal in the jobs and messages of the test below. Nothing else in
 // it contains any of it.
-var (
-	personalNumbers = []string{"447700900123", "447700900456", "447700900404", "447700900503", "447700900789"}
-	personalTexts   = []string{"zebra crossing at noon", "žluťoučký kůň 你好", "quagga reply", "okapi quoted", "wombat payload"}
-)
-
-// disguises are the forms in which a number or text may come to stand somewhere.
-func disguises(s string) map[string][]byte {
-	units := utf16.Encode([]rune(s))
-	be, le := make([]byte, 0, 2*len(units)), make([]byte, 0, 2*len(units))
-	for _, u := range units {
-		be, le = append(be, byte(u>>8), byte(u)), append(le, byte(u), byte(u>>8))
-	}
-	escaped, _ := json.Marshal(s)
-	forms := map[string][]byte{
-		"plain": []byte(s), "quoted": escaped[1 : len(escaped)-1], "ASCII": []byte(strings.Trim(fmt.Sprintf("%+q", s), `"`)),
-		"URL": []byte(url.QueryEscape(s)), "path": []byte(url.PathEscape(s)), "UTF-16": be, "UTF-16, other order": le,
-	}
-	for _, octets := range [][]byte{[]byte(s), be, le} {
-		n := fmt.Sprint(len(forms))
-		forms["hex "+n] = []byte(hex.EncodeToString(octets))
-		forms["HEX "+n] = []byte(strings.ToUpper(hex.EncodeToString(octets)))
-		forms["hex, spaced "+n] = []byte(strings.Trim(fmt.Sprintf("% x", octets), " "))
-		for at := range 3 { // of a longer string, at any place in it
-			code := base64.StdEncoding.EncodeToString(append(make([]byte, at), octets...))
-			forms[fmt.Sprintf("base64 %s %d", n, at)] = []byte(code[(at*8+5)/6 : len(code)-4])
-		}
-	}
-	return forms
-}
-
-// secrets are all forms of all that is personal.
-func secrets() map[string][]byte {
-	all := make(map[string][]byte)
-	for _, s := range slices.Concat(personalNumbers, personalTexts) {
-		for name, form := range disguises(s) {
-			if len(form) > 5 {
-				all[s+" as "+name] = form
-			}
-		}
-	}
-	for _, n := range personalNumbers {
-		all[n+" without its country"] = []byte(n[2:])
-	}
-	return all
-}
-
-// nothingPersonal fails the test for what stands in an output.
-func nothingPersonal(t *testing.T, where string, output []byte) {
-	t.Helper()
-	if len(output) < 20 {
-		t.Errorf("%s has nothing in it: %q", where, output)
-	}
-	for name, form := range secrets() {
-		if i := bytes.Index(output, form); i >= 0 {
-			t.Errorf("%s shows %s: ...%s...", where, name, output[max(0, i-60):min(len(output), i+60)])
-			return
-		}
-	}
-}
-
-func TestTheSearchForWhatIsPersonalFindsIt(t *testing.T) {
-	t.Parallel()
-	const s = "447700900123"
-	found := func(output string) bool {
-		return slices.ContainsFunc(slices.Collect(func(yield func([]byte) bool) {
-			for _, form := range secrets() {
-				if !yield(form) {
-					return
-				}
-			}
-		}), func(form []byte) bool { return strings.Contains(output, string(form)) })
-	}
-	for _, output := range []string{
-		"to=+447700900123 ", "to=%2B447700900123", "07700900123", hex.EncodeToString([]byte(s)), "msg=" + strings.ToUpper(hex.EncodeToString([]byte("x"+s))),
-		base64.StdEncoding.EncodeToString([]byte(`{"to":"` + s + `"}`)), base64.StdEncoding.EncodeToString([]byte(`{"to": "` + s + `"}`)),
-		base64.StdEncoding.EncodeToString([]byte(`{"to":  "` + s + `"}`)), "text=zebra+crossing+at+noon", `"\u017elu\u0165ou\u010dk\u00fd k\u016f\u0148 \u4f60\u597d"`,
-		"017e006c00750165006f0075010d006b00fd0020006b016f0148 00204f60597d"[:52] + "00204f60597d", "\x00z\x00e\x00b\x00r\x00a\x00 \x00c\x00r\x00o\x00s\x00s\x00i\x00n\x00g\x00 \x00a\x00t\x00 \x00n\x00o\x00o\x00n",
-	} {
-		if !found(output) {
-			t.Errorf("it is not found in %q", output)
-		}
-	}
-	for _, output := range []string{"447*******23", "no number at all", "job j447", hex.EncodeToString([]byte("something else")), "2026-11-23T09:00:12.447700Z"} {
-		if found(output) {
-			t.Errorf("something is found in %q", output)
-		}
-	}
-}
+var personal = apptest.PrivateForms(
+	[]string{"447700900123", "447700900456", "447700900404", "447700900503", "447700900789"},
+	[]string{"zebra crossing at noon", "žluťoučký kůň 你好", "quagga reply", "okapi quoted", "wombat payload"})
 
 // tracesOf collects a route's trace until stop is called.
 func tracesOf(t *testing.T, w *app.App) (stop func() []byte) {
@@ -143,17 +54,24 @@ func tracesOf(t *testing.T, w *app.App) (stop func() []byte) {
 }
 
 func TestNoNumberAndNoTextComesOutOfAWorker(t *testing.T) {
-	t.Parallel()
-	// Each in turn: with the mask alone, and with a hash beside it.
-	for name, key := range map[string]string{"masked": "", "hashed": "0123456789abcdef0123456789abcdef"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			privateWorker(t, key)
-		})
-	}
+	exported := overHTTP(t)
+	t.Run("workers", func(t *testing.T) {
+		// With the mask alone, and with a hash beside it.
+		for name, key := range map[string]string{"masked": "", "hashed": "0123456789abcdef0123456789abcdef"} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				privateWorker(t, key)
+			})
+		}
+	})
+	exported.await("process sms.jobs.acme.normal.shop", 2*13)
+	exported.await("deliver_sm acme", 2*3)
+	personal.Absent(t, "what is exported", exported.text())
 }
 
+// privateWorker searches all that comes out of a worker with a key for hashes.
 func privateWorker(t *testing.T, key string) {
+	t.Helper()
 	r := newRig(t, smsctest.Config{
 		SystemID: "acme", Password: "secret", Latency: time.Millisecond, Receipts: smsctest.ReceiptConfig{Delay: 5 * time.Millisecond},
 		OnSubmit: func(m *smsctest.Submit) (a smsctest.Action) {
@@ -235,7 +153,7 @@ func privateWorker(t *testing.T, key string) {
 	outputs["the log"] = []byte(log.String())
 	outputs["the log of the rig"] = []byte("worker, and what follows: " + fmt.Sprint(w.Status()))
 	for name, output := range outputs {
-		nothingPersonal(t, name, output)
+		personal.Absent(t, name, output)
 	}
 	for _, want := range []string{`"submit_sm"`, `"deliver_sm"`, "447*******23"} {
 		if !bytes.Contains(outputs["the trace"], []byte(want)) {
