@@ -7,11 +7,11 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// decoderOf decodes a file for its keys and their lines.
-func decoderOf(t *testing.T, path string, data []byte) *decoder {
+// decoderOf decodes a file into cfg, and has its keys and their lines.
+func decoderOf(t *testing.T, path string, data []byte, cfg *Config) *decoder {
 	t.Helper()
 	d := &decoder{file: path, lines: make(map[string]int), anchors: make(map[string]ast.Node)}
-	d.decode(data, new(Config))
+	d.decode(data, cfg)
 	if len(d.faults) > 0 {
 		t.Fatal(d.faults)
 	}

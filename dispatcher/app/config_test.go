@@ -298,7 +298,7 @@ func TestTheExampleLoadsAndHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := decoderOf(t, path, data)
+	d := decoderOf(t, path, data, new(Config))
 	for _, key := range keys("", reflect.TypeFor[Config]()) {
 		leaf := key[strings.LastIndex(key, ".")+1:]
 		if _, ok := d.lines[key]; !ok && !strings.Contains(string(data), "# "+leaf+": ") {
