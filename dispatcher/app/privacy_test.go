@@ -93,10 +93,10 @@ func privateWorker(t *testing.T, key string) {
 	r.Publish(
 		`{"id":"a1","to":"+447700900123","text":"zebra crossing at noon","meta":{"who":"447700900123","what":"zebra crossing at noon"}}`,
 		`{"id":"a2","to":"447700900456","text":"žluťoučký kůň 你好"}`,
-		`{"id":"a3","to":"447700900404","from":"447700900789","text":"zebra crossing at noon"}`, // refused for good
-		`{"id":"a4","to":"447700900503","text":"zebra crossing at noon"}`,                       // tried again, then buried
-		`{"id":"a5","to":"447700900123x","text":"zebra crossing at noon"}`,                      // wrong
-		`{"id":"a6","to":"447700900123","text":"zebra crossing at noon","priorty":1}`,           // has a field that is none
+		`{"id":"a3","to":"447700900404","from":"447700900789","text":"zebra crossing at noon","meta":{"who":"447700900123"}}`, // refused for good
+		`{"id":"a4","to":"447700900503","text":"zebra crossing at noon"}`,                                                     // tried again, then buried
+		`{"id":"a5","to":"447700900123x","text":"zebra crossing at noon"}`,                                                    // wrong
+		`{"id":"a6","to":"447700900123","text":"zebra crossing at noon","priorty":1}`,                                         // has a field that is none
 		`{"id":"a7","to":"447700900123","text":7}`,
 		`{"to":"447700900123","text":"zebra crossing at noon"}`,
 		`not JSON: 447700900123 zebra crossing at noon`,
