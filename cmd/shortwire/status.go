@@ -68,23 +68,21 @@ func (q *statusQuestion) print(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	if q.fleet {
-		f, err := app.FetchFleet(ctx, q.admin)
-		if err != nil {
-			return err
-		}
-		if q.asJSON {
-			return q.encode(w, f)
-		}
-		return printFleet(w, f, time.Now())
+		return ask(ctx, q, w, app.FetchFleet, printFleet)
 	}
-	s, err := app.FetchStatus(ctx, q.admin)
+	return ask(ctx, q, w, app.FetchStatus, printStatus)
+}
+
+// ask prints what is fetched, as JSON or as a table.
+func ask[T any](ctx context.Context, q *statusQuestion, w io.Writer, fetch func(context.Context, app.AdminAt) (*T, error), table func(io.Writer, *T, time.Time) error) error {
+	v, err := fetch(ctx, q.admin)
 	if err != nil {
 		return err
 	}
 	if q.asJSON {
-		return q.encode(w, s)
+		return q.encode(w, v)
 	}
-	return printStatus(w, s, time.Now())
+	return table(w, v, time.Now())
 }
 
 // encode prints JSON, in one line where more will follow.

@@ -22,11 +22,7 @@ var errStarting = errors.New("this worker is not connected to Redis yet")
 
 // pause pauses a route, or one lane of it, in all workers.
 func (a *App) pause(ctx context.Context, req admin.PauseRequest) (any, error) {
-	p := a.up.Load()
-	if p == nil {
-		return nil, errStarting
-	}
-	lane, err := laneOf(req.Lane)
+	p, lane, err := a.pausing(req.Lane)
 	if err != nil {
 		return nil, err
 	}
@@ -41,11 +37,7 @@ func (a *App) pause(ctx context.Context, req admin.PauseRequest) (any, error) {
 
 // resume ends the pause of a lane, or all of a route.
 func (a *App) resume(ctx context.Context, req admin.PauseRequest) (any, error) {
-	p := a.up.Load()
-	if p == nil {
-		return nil, errStarting
-	}
-	lane, err := laneOf(req.Lane)
+	p, lane, err := a.pausing(req.Lane)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +47,18 @@ func (a *App) resume(ctx context.Context, req admin.PauseRequest) (any, error) {
 	}
 	a.log.Info("end of a pause asked for", "route", req.Route, "lane", req.Lane, "by", by(req), "from", req.From)
 	return a.pausesNow(ctx, p, PausesStatus{Route: req.Route, Ended: ended}), nil
+}
+
+// pausing is what pause and resume need.
+func (a *App) pausing(word string) (*parts, sms.Lane, error) {
+	p, lane := a.up.Load(), sms.Lane(word)
+	switch {
+	case p == nil:
+		return nil, "", errStarting
+	case word != "" && !lane.Valid():
+		return nil, "", fmt.Errorf("%w: lane must be one of %v, is %q", admin.ErrBadRequest, sms.Lanes(), word)
+	}
+	return p, lane, nil
 }
 
 func (a *App) pauses(p *parts) *Pauses {
@@ -69,14 +73,6 @@ func (a *App) pausesNow(ctx context.Context, p *parts, s PausesStatus) PausesSta
 	p.pauses.tell(p.routes.all())
 	s.Paused = p.pauses.of(s.Route)
 	return s
-}
-
-func laneOf(word string) (sms.Lane, error) {
-	lane := sms.Lane(word)
-	if word != "" && !lane.Valid() {
-		return "", fmt.Errorf("%w: lane must be one of %v, is %q", admin.ErrBadRequest, sms.Lanes(), word)
-	}
-	return lane, nil
 }
 
 // by names who asks, by their own account, or else where from.
