@@ -42,7 +42,7 @@ type Route struct {
 type Deps struct {
 	Redis     redis.UniversalClient // not closed by the Desk; see Connect for the options that suit it
 	Publisher Publisher
-	Tracer    Tracer       // nil: receipts hand on the trace of their job's submit
+	Tracer    Tracer       // nil: receipts hand on the trace of their job's submit, messages from handsets have none
 	Log       *slog.Logger // nil: slog.Default
 }
 

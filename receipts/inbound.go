@@ -42,7 +42,8 @@ func (d *Desk) inbound(ctx context.Context, route, bind string, m *sms.Message) 
 
 func (d *Desk) publishInbound(ctx context.Context, in *sms.Inbound) error {
 	counters := d.route(in.Route).counters
-	if err := d.pub.PublishInbound(ctx, in); err != nil {
+	a := d.arrives(in)
+	if err := d.arrived(a, d.pub.PublishInbound(ctx, in)); err != nil {
 		counters.publishErrors.Add(1)
 		return fmt.Errorf("publish inbound message: %w", err)
 	}

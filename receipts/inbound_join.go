@@ -72,7 +72,7 @@ func (d *Desk) join(ctx context.Context, route string, c concat, p *inboundPart)
 		r.counters.repeats.Add(1)
 	case joinClose:
 		if err := d.publishJoined(ctx, route, set, a); err != nil {
-			d.log.Warn("inbound message left to a sweeper", "route", route, "err", err)
+			d.log.Warn("inbound message left to a sweeper", "route", route, "err", err, traceOf(err))
 		}
 	}
 	return true, nil
@@ -231,7 +231,7 @@ func (d *Desk) sweepJoined(ctx context.Context, route, name string, asOf int64) 
 			if ctx.Err() != nil {
 				return err
 			}
-			d.log.Error("inbound message cannot be published", "route", route, "err", err) // it is due again, and keeps no other waiting
+			d.log.Error("inbound message cannot be published", "route", route, "err", err, traceOf(err)) // it is due again, and keeps no other waiting
 		}
 	}
 	return nil

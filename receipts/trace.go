@@ -8,13 +8,18 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
 
-// Tracer makes spans of receipts. It never blocks.
+// Tracer makes spans of receipts and of messages from handsets. It never blocks.
 type Tracer interface {
 	// Follow begins the span of a receipt whose job's submit is a span: the
 	// result's Trace is to be its Child(1).
 	Follow(submit *sms.Trace) *sms.Trace
 	// Received hears of the end.
 	Received(v *Visit)
+	// Sample begins the span of a message from a handset, which has no parent: the
+	// message's Trace is to be its Child(1). It is nil when that is not traced.
+	Sample(parent sms.Trace) *sms.Trace
+	// Arrived hears of the end.
+	Arrived(a *Arrival)
 }
 
 // Visit is a receipt, whose job is traced, on its way to its result.
@@ -25,6 +30,15 @@ type Visit struct {
 	Publishing time.Time   // since when
 	Ended      time.Time
 	Err        error // it was not published in time, and will come again
+}
+
+// Arrival is a message from a handset, which is traced, on its way to its stream.
+type Arrival struct {
+	Trace      *sms.Trace   // its span
+	Message    *sms.Inbound // as published; its Time is when it came, or its first part
+	Publishing time.Time    // since when
+	Ended      time.Time
+	Err        error // it was not published in time
 }
 
 // follow has a receipt carry the trace of its job, if that is traced. The visit
@@ -48,8 +62,36 @@ func (d *Desk) visited(v *Visit, res *sms.Result, err error) error {
 		v.Ended, v.Err = time.Now(), err
 		d.tracer.Received(v)
 	}
-	if err != nil && res.Trace != nil {
-		return &tracedError{err, res.Trace}
+	return withTrace(err, res.Trace)
+}
+
+// arrives begins the span of a message from a handset; it is nil when there is
+// none to make.
+func (d *Desk) arrives(in *sms.Inbound) *Arrival {
+	if d.tracer == nil {
+		return nil
+	}
+	span := d.tracer.Sample(sms.Trace{})
+	if span == nil {
+		return nil
+	}
+	in.Trace = span.Child(1)
+	return &Arrival{Trace: span, Message: in, Publishing: time.Now()}
+}
+
+// arrived ends an arrival with how the publishing ended, which it returns.
+func (d *Desk) arrived(a *Arrival, err error) error {
+	if a == nil {
+		return err
+	}
+	a.Ended, a.Err = time.Now(), err
+	d.tracer.Arrived(a)
+	return withTrace(err, a.Message.Trace)
+}
+
+func withTrace(err error, t *sms.Trace) error {
+	if err != nil && t != nil {
+		return &tracedError{err, t}
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"regexp"
@@ -287,6 +288,45 @@ func TestJobsThatDoNotEndWellAreTracedWithTheirCode(t *testing.T) {
 		t.Error("the log names neither the trace of the job that was refused, nor the sampler that there is not, once")
 	}
 	c.hides("7700900404", "7700900123", "a secret")
+}
+
+func TestAMessageFromAHandsetBeginsATrace(t *testing.T) {
+	c := overHTTP(t)
+	r := newRig(t, smsctest.Config{SystemID: "acme", Password: "secret"}, "")
+	r.Worker("w1")
+	r.smsc.DeliverMO(smsctest.MO{SystemID: "acme", Source: "447700900123", Destination: "15550100", ShortMessage: []byte("a secret")})
+	span, published := c.await("deliver_sm acme", 1)[0], c.await("publish sms.inbound.acme", 1)[0]
+	under(t, published, span)
+	js, err := jetstream.New(r.Connect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inbound, err := js.Stream(t.Context(), "SMS_INBOUND")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := inbound.GetLastMsgForSubject(t.Context(), "sms.inbound.acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := m.Header.Get("traceparent"), "00-"+id(published.TraceId)+"-"+id(published.SpanId)+"-03"; got != want {
+		t.Errorf("the message carries %q, want %q", got, want)
+	}
+	if len(span.ParentSpanId) > 0 || len(span.Links) > 0 || span.Kind != traces.Span_SPAN_KIND_CONSUMER {
+		t.Errorf("span %v", span)
+	}
+	var in sms.Inbound
+	if err := json.Unmarshal(m.Data, &in); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"messaging.system": "smpp", "messaging.operation.name": "deliver_sm", "messaging.operation.type": "process", "messaging.destination.name": "acme",
+		"messaging.message.id": in.ID, "shortwire.route": "acme", "shortwire.bind": in.Bind, "shortwire.parts": "",
+	}
+	if diff := cmp.Diff(want, attributes(span.Attributes)); diff != "" {
+		t.Errorf("attributes (-want +got):\n%s", diff)
+	}
+	c.hides("7700900123", "a secret")
 }
 
 func TestWithoutTelemetryResultsCarryTheTraceOfTheProducer(t *testing.T) {

@@ -120,6 +120,8 @@ type Inbound struct {
 	PartsTotal   int           `json:"parts_total,omitempty"`   // that the sender made, 2..255
 	PartsMissing []int         `json:"parts_missing,omitempty"` // numbers of those that did not come in time
 	Parts        []InboundPart `json:"parts,omitempty"`         // those that came, by number
+
+	Trace *Trace `json:"-"` // goes with it as headers; nil: in none that is sampled
 }
 
 // InboundPart is one part of an Inbound.

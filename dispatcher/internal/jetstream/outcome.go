@@ -63,7 +63,7 @@ func (c *Client) PublishThen(ctx context.Context, r *sms.Result, done func(error
 	m.pool, m.done = pool, done
 	m.msg.Header = m.header
 	if r.Trace != nil {
-		m.msg.Header = tracedHeader(r)
+		m.msg.Header = tracedHeader(r.ID, r.Trace)
 	}
 	c.pub.promise(ctx, &m.msg, m.published)
 }
@@ -98,11 +98,11 @@ func newResultMsg() any {
 	return m
 }
 
-// tracedHeader is that of a result that goes with a trace.
-func tracedHeader(r *sms.Result) nats.Header {
-	h := nats.Header{headerMsgID: {r.ID}, sms.HeaderTraceParent: {r.Trace.Parent()}}
-	if r.Trace.State != "" {
-		h[sms.HeaderTraceState] = []string{r.Trace.State}
+// tracedHeader is that of a message that goes with a trace.
+func tracedHeader(id string, t *sms.Trace) nats.Header {
+	h := nats.Header{headerMsgID: {id}, sms.HeaderTraceParent: {t.Parent()}}
+	if t.State != "" {
+		h[sms.HeaderTraceState] = []string{t.State}
 	}
 	return h
 }
@@ -117,11 +117,11 @@ func (c *Client) PublishInbound(ctx context.Context, in *sms.Inbound) error {
 	if id == "" {
 		id = nuid.Next()
 	}
-	return c.pub.durable(ctx, &nats.Msg{
-		Subject: c.subjects.Inbound(in.Route),
-		Header:  nats.Header{headerMsgID: {id}},
-		Data:    data,
-	})
+	header := nats.Header{headerMsgID: {id}}
+	if in.Trace != nil {
+		header = tracedHeader(id, in.Trace)
+	}
+	return c.pub.durable(ctx, &nats.Msg{Subject: c.subjects.Inbound(in.Route), Header: header, Data: data})
 }
 
 // Schedule implements dispatcher.Retrier. The server looks for due schedules at

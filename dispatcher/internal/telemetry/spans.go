@@ -82,7 +82,7 @@ func (t *Telemetry) stages(ctx context.Context, j *dispatcher.Journey) {
 			}
 			t.submit(ctx, s, id)
 		case dispatcher.StagePublish:
-			t.publish(ctx, j.Ref.Trace.Child(dispatcher.SpanPublish), j.Outcome, s.From, s.To, s.Err)
+			t.result(ctx, j.Ref.Trace.Child(dispatcher.SpanPublish), j.Outcome, s.From, s.To, s.Err)
 		case dispatcher.StageWait:
 			t.child(ctx, "wait", nil, s.From, s.To, s.Err, trace.WithAttributes(append(limits(s.Limits), keyRoute.String(s.Route))...))
 		default:
@@ -113,17 +113,25 @@ func (t *Telemetry) submit(ctx context.Context, s *dispatcher.Stage, id *sms.Tra
 		semconv.MessagingDestinationName(s.Route), keyBind.String(s.Bind), keyPart.Int(s.Part)))
 }
 
-// publish is the span whose context goes with a result; r may be nil when it
+// result is the span whose context goes with a result; r may be nil when it
 // was not published.
-func (t *Telemetry) publish(ctx context.Context, id *sms.Trace, r *sms.Result, from, to time.Time, err error) {
+func (t *Telemetry) result(ctx context.Context, id *sms.Trace, r *sms.Result, from, to time.Time, err error) {
+	if r == nil {
+		t.publish(ctx, id, "", "", from, to, err)
+		return
+	}
+	t.publish(ctx, id, t.cfg.Subjects.Results(r.Producer, r.Route, r.Kind), r.ID, from, to, err)
+}
+
+// publish is the span of a message to a subject, which may both be unknown.
+func (t *Telemetry) publish(ctx context.Context, id *sms.Trace, subject, message string, from, to time.Time, err error) {
 	name := "publish"
 	attributes := []attribute.KeyValue{
 		semconv.MessagingSystemKey.String("nats"), semconv.MessagingOperationName("publish"), semconv.MessagingOperationTypeSend,
 	}
-	if r != nil {
-		subject := t.cfg.Subjects.Results(r.Producer, r.Route, r.Kind)
+	if subject != "" {
 		name += " " + subject
-		attributes = append(attributes, semconv.MessagingDestinationName(subject), semconv.MessagingMessageID(r.ID))
+		attributes = append(attributes, semconv.MessagingDestinationName(subject), semconv.MessagingMessageID(message))
 	}
 	t.child(ctx, name, id, from, to, err, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attributes...))
 }
@@ -164,9 +172,25 @@ func (t *Telemetry) Received(v *receipts.Visit) {
 			semconv.MessagingSystemKey.String("smpp"), semconv.MessagingOperationName("deliver_sm"), semconv.MessagingOperationTypeProcess,
 			semconv.MessagingDestinationName(carrier), semconv.MessagingMessageConversationID(r.JobID),
 			keyRoute.String(r.Route), keyProducer.String(r.Producer), keyPart.Int(r.Part), keyState.String(string(r.State))))
-	t.publish(ctx, v.Trace.Child(1), r, v.Publishing, v.Ended, v.Err)
+	t.result(ctx, v.Trace.Child(1), r, v.Publishing, v.Ended, v.Err)
 	if v.Err != nil {
 		fail(span, string(sms.CodeOf(v.Err)))
 	}
 	span.End(trace.WithTimestamp(v.Ended))
+}
+
+// Arrived implements receipts.Tracer. The span is the first of its trace.
+func (t *Telemetry) Arrived(a *receipts.Arrival) {
+	m := a.Message
+	ctx, span := t.tracer.Start(as(context.Background(), a.Trace), "deliver_sm "+m.Route,
+		trace.WithTimestamp(m.Time), trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(
+			semconv.MessagingSystemKey.String("smpp"), semconv.MessagingOperationName("deliver_sm"), semconv.MessagingOperationTypeProcess,
+			semconv.MessagingDestinationName(m.Route), semconv.MessagingMessageID(m.ID),
+			keyRoute.String(m.Route), keyBind.String(m.Bind), keyParts.Int(max(1, m.PartsTotal))))
+	t.publish(ctx, a.Trace.Child(1), t.cfg.Subjects.Inbound(m.Route), m.ID, a.Publishing, a.Ended, a.Err)
+	if a.Err != nil {
+		fail(span, string(sms.CodeOf(a.Err)))
+	}
+	span.End(trace.WithTimestamp(a.Ended))
 }

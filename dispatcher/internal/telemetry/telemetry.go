@@ -133,7 +133,7 @@ func (t *Telemetry) Shutdown(ctx context.Context) (err error) {
 	return err
 }
 
-// Sample implements dispatcher.Tracer.
+// Sample implements dispatcher.Tracer and receipts.Tracer.
 func (t *Telemetry) Sample(parent sms.Trace) *sms.Trace {
 	id, known := parent.ID, parent.ID != [16]byte{}
 	if !known {
