@@ -172,6 +172,33 @@ await step('phone', async () => {
   await phone.close();
 });
 
+await step('many routes with long names', async () => {
+  const long = i => `a_name_as_long_as_one_may_ever_${i}`.slice(0, 32);
+  for (const [name, options] of [['many', { viewport: { width: 1280, height: 900 } }], ['many-phone', { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, colorScheme: 'dark' }]]) {
+    const many = await open(options);
+    await many.route(/\/(status|fleet)$/, async route => {
+      const told = await (await route.fetch()).json();
+      for (const w of told.workers || [told]) {
+        w.worker = `shortwire-6d5c9f7b8d-${w.worker}`;
+        const [one] = w.routes;
+        w.routes = [one, ...Array.from({ length: 9 }, (_, i) => ({ ...one, name: long(i), limit: ['window', 'no_bind', 'rate'][i % 3],
+          binds: Array.from({ length: 30 }, (_, j) => ({ ...one.binds[0], name: `${long(i)}/${j + 1}/tx`, endpoint: 'smsc-2.far-away.operator.example.com:2775', state: j % 3 ? 'bound' : 'refused', last_error: j % 3 ? '' : 'bind_transceiver: ESME_RINVPASWD (0x0000000E)' })) }))];
+      }
+      await route.fulfill({ json: told });
+    });
+    const all = many.getByRole('table', { name: 'State of each route' });
+    await until('all routes are listed', async () => await all.getByRole('rowheader').count() === 10);
+    await until('workers tell how many are limited by what', async () => /\d routes: window/.test(await many.locator('#workers').innerText()));
+    await all.getByRole('link', { name: long(8) }).click();
+    await until('a link leads to its route', () => many.evaluate(id => { const r = document.getElementById(id).getBoundingClientRect(); return r.top >= -1 && r.bottom <= innerHeight; }, 'route-' + long(8)));
+    check(await fits(many), `it is too wide for ${name}`);
+    if (!options.isMobile) check(await many.getByRole('region', { name: `Binds of ${long(8)}` }).evaluate(e => e.scrollWidth <= e.clientWidth), 'the errors of binds are out of sight');
+    await many.evaluate(() => scrollTo(0, 0)); // all of it is too large a picture
+    await many.screenshot({ path: join(dir, name + '.png') });
+    await many.close();
+  }
+});
+
 await browser.close();
 for (const f of faults) console.error(f);
 process.exitCode = faults.length ? 1 : 0;
