@@ -64,7 +64,13 @@ func (p *program) root() *cobra.Command {
   shortwire run   --config shortwire.yaml`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(usage.FlagError)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// Of a command that there is not, flags are not known either: the command is the mistake.
+		if unknown := knownCommand(root, cmd.Flags().Args()); cmd == root && unknown != nil {
+			return unknown
+		}
+		return usage.FlagError(cmd, err)
+	})
 	root.AddCommand(p.runCommand(), p.setupCommand(), p.checkCommand(), p.sendCommand(), p.tailCommand(), p.replayCommand(), p.pauseCommand(), p.resumeCommand(), p.statusCommand(), p.decodeCommand(), p.traceCommand(), p.hashCommand(), p.versionCommand(), p.docsCommand())
 	return root
 }

@@ -18,8 +18,15 @@ import (
 // watchEvery is how often a status that is watched is asked for.
 const watchEvery = 2 * time.Second
 
-// clearScreen begins a page anew (ECMA-48: CUP, ED).
-const clearScreen = "\x1b[H\x1b[2J"
+// A page on a terminal begins at the top of an empty screen and is cut at its
+// edges, whatever their size: lines are not wrapped (DECAWM) until the page is
+// done, and what ends one (ECMA-48 §8.3.12, CNL) does not scroll, so that what
+// finds no room is overwritten by the page's last line.
+const (
+	beginPage = "\x1b[?7l\x1b[H\x1b[2J"
+	nextLine  = "\x1b[K\x1b[E"
+	endPage   = "\x1b[K\x1b[?7h"
+)
 
 // watch calls print again and again until ctx ends. On a terminal each page
 // takes the place of the one before. A worker that is away for a while is
@@ -39,8 +46,8 @@ func (p *program) watch(ctx context.Context, print func(context.Context, io.Writ
 			fmt.Fprintf(&page, "%s  %v\n", time.Now().Format(time.TimeOnly), err)
 		}
 		if onTerminal(p.stdout) {
-			page.WriteString("\n" + time.Now().Format(time.TimeOnly) + ", every " + watchEvery.String() + "; Ctrl-C ends\n")
-			err = p.say("%s%s", clearScreen, page.String())
+			page.WriteString("\n" + time.Now().Format(time.TimeOnly) + ", every " + watchEvery.String() + "; Ctrl-C ends")
+			err = p.say("%s", screen(page.String()))
 		} else {
 			err = p.say("%s", page.String())
 		}
@@ -53,6 +60,11 @@ func (p *program) watch(ctx context.Context, print func(context.Context, io.Writ
 			return nil
 		}
 	}
+}
+
+// screen is a page as it is written to a terminal.
+func screen(page string) string {
+	return beginPage + strings.ReplaceAll(page, "\n", nextLine) + endPage
 }
 
 // onTerminal reports whether somebody looks at w.
@@ -158,7 +170,11 @@ func printErrors(tw io.Writer, all []app.RecentError) {
 
 // printFleet prints the states of all workers as tables.
 func printFleet(w io.Writer, f *app.FleetStatus, now time.Time) error {
-	fmt.Fprintf(w, "%d workers, asked by %s\n", len(f.Workers), f.Asked)
+	workers := "1 worker"
+	if n := len(f.Workers); n != 1 {
+		workers = fmt.Sprintf("%d workers", n)
+	}
+	fmt.Fprintf(w, "%s, asked by %s\n", workers, f.Asked)
 	if f.Error != "" {
 		fmt.Fprintln(w, "the others cannot be asked:", f.Error)
 	}

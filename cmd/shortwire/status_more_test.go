@@ -28,22 +28,14 @@ func TestStatusSaysWhyARouteIsLimitedAndWhatFailed(t *testing.T) {
 		{Time: now, Route: "acme", Producer: "shop", JobID: "j1", Attempt: 1, Code: sms.CodeTemporary, StatusName: "ESME_RSYSERR", Meaning: "system error", Next: &now},
 		{Time: now, Route: "acme", Producer: "shop", Attempt: 1, Code: sms.CodeInvalid, Meaning: "wrong", End: sms.KindFailed},
 	}}
-	var b strings.Builder
-	if err := printStatus(&b, s, now); err != nil {
-		t.Fatal(err)
-	}
 	at := now.Local().Format(time.TimeOnly)
-	for _, want := range []string{
+	prints(t, func(w io.Writer) error { return printStatus(w, s, now) },
 		"\nroute acme: window: 10 of 10 slots -> raise window\n",
 		"\nacme     3     3       7000  9\n",
 		"\nacme    12.3ms      1.5s  -            -\n",
-		"\n" + at + "  acme   shop      j1   temporary  attempt 2 at " + at + "  ESME_RSYSERR: system error\n",
-		"\n" + at + "  acme   shop      -    invalid    ended as failed        wrong\n",
-	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %q in\n%s", want, &b)
-		}
-	}
+		"\n"+at+"  acme   shop      j1   temporary  attempt 2 at "+at+"  ESME_RSYSERR: system error\n",
+		"\n"+at+"  acme   shop      -    invalid    ended as failed        wrong\n",
+	)
 }
 
 func TestTheFleetIsPrintedWithWhoIsMissing(t *testing.T) {
@@ -60,11 +52,7 @@ func TestTheFleetIsPrintedWithWhoIsMissing(t *testing.T) {
 		},
 		Missing: []app.MissingWorker{{Worker: "w3", Last: now.Add(-90 * time.Second)}},
 	}
-	var b strings.Builder
-	if err := printFleet(&b, f, now); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
+	prints(t, func(w io.Writer) error { return printFleet(w, f, now) },
 		"2 workers, asked by w2\nthe others cannot be asked: no answer from NATS\n",
 		"\nw1      running    1m0s",
 		"AWAY (does not answer)  1.2 of 2  50 MiB  -              v1\n",
@@ -72,11 +60,7 @@ func TestTheFleetIsPrintedWithWhoIsMissing(t *testing.T) {
 		"\nw3      NO ANSWER  answered 1m30s ago\n",
 		"\nacme   w1      redis  50 of 100/s  1 of 2  3/10 ",
 		"\nw1  route acme: redis: why\nw2  route acme: rate: why\n",
-	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %q in\n%s", want, &b)
-		}
-	}
+	)
 }
 
 func TestAStatusIsWatchedUntilAnInterrupt(t *testing.T) {
@@ -101,4 +85,13 @@ func TestAStatusIsWatchedUntilAnInterrupt(t *testing.T) {
 			t.Error("a worker that is not there is watched")
 		}
 	})
+}
+
+func TestAPageIsCutAtTheEdgesOfATerminal(t *testing.T) {
+	t.Parallel()
+	page := screen("one\ntwo\nlast")
+	// Without a line feed nothing scrolls; lines do not wrap, but what follows the page does.
+	if strings.Contains(page, "\n") || !strings.HasPrefix(page, "\x1b[?7l") || !strings.HasSuffix(page, "last\x1b[K\x1b[?7h") {
+		t.Errorf("%q", page)
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,20 @@ import (
 	"github.com/shortwire-sms/shortwire/dispatcher"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 )
+
+// prints fails the test where something wanted is not in what is printed.
+func prints(t *testing.T, print func(io.Writer) error, wanted ...string) {
+	t.Helper()
+	var b strings.Builder
+	if err := print(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range wanted {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+}
 
 func TestStatusSaysWhichReceiptsMatchAndWhichJobsGoByAnotherRoute(t *testing.T) {
 	t.Parallel()
@@ -19,11 +34,7 @@ func TestStatusSaysWhichReceiptsMatchAndWhichJobsGoByAnotherRoute(t *testing.T) 
 		{Name: "other", Receipts: app.ReceiptStatus{Unmatched: 7, Hint: "set something"},
 			Diversion: &app.DiversionStatus{Via: "acme", Reason: dispatcher.LimitNoBind, Since: now.Add(-90 * time.Second)}},
 	}}
-	var b strings.Builder
-	if err := printStatus(&b, s, now); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
+	prints(t, func(w io.Writer) error { return printStatus(w, s, now) },
 		"\nroute other: receipts do not find their jobs: set something\n",
 		"\nroute spare: has 0 of the 2 binds it wants; the fleet has 4 of 4, in 5 workers\nroute spare: redis may have lost who has binds, no more are given out for 3s\n",
 		"\nroute cut: has 1 of the 2 binds it wants; the fleet has 4 of 4, in 3 workers\nroute cut: binds under max_binds are not renewed: no answer\n",
@@ -31,11 +42,7 @@ func TestStatusSaysWhichReceiptsMatchAndWhichJobsGoByAnotherRoute(t *testing.T) 
 		"\nacme      2499     0       1          99.9%       -\n",
 		"\nacme     30         2           1\nspare    0          0           0\n",
 		"\nother     0        0       7          -           -\n",
-	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %q in\n%s", want, &b)
-		}
-	}
+	)
 }
 
 func TestStatusShowsWhichConfigurationHoldsAndWhatIsPaused(t *testing.T) {
@@ -49,18 +56,10 @@ func TestStatusShowsWhichConfigurationHoldsAndWhatIsPaused(t *testing.T) {
 			{Name: "gone", Draining: true},
 		},
 	}
-	var b strings.Builder
-	if err := printStatus(&b, s, at); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
+	prints(t, func(w io.Writer) error { return printStatus(w, s, at) },
 		"\nconfiguration 4  0123456789ab  since 2026-03-01 12:00:00\nchanged in the file, takes a restart: nats.url, worker.id\n",
 		"\nthe file was REFUSED at 2026-03-01 12:00:00, what was in force stays:\n  f.yaml:3: one\n  f.yaml:9: two\n",
 		"\npaused: lane bulk of route acme until 2026-03-01 12:00:00, by ada@desk since 2026-03-01 12:00:00: stopped\n",
 		"\nroute gone: removed from the configuration, it drains\n",
-	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %q in\n%s", want, &b)
-		}
-	}
+	)
 }
