@@ -141,6 +141,10 @@ func TestValuesThatAreWrongAreRefusedWithTheReason(t *testing.T) {
 		"metrics without a token":     {`serviceMonitor: {enabled: true}`, `serviceMonitor.authorization: is required: workers tell their metrics for a token`},
 		"a token":                     {`config: {admin: {read_token: secret}}`, `config.admin.read_token: read_tokens never stand in values: name read_token_env`},
 		"a token's variable":          {`config: {admin: {read_token_env: OTHER}}`, `config.admin.read_token_env: OTHER is neither`},
+		"a password in a URL":         {`config: {redis: {url: "redis://:secret@redis:6379/0"}}`, `config.redis.url: passwords never stand in values`},
+		"metrics with a CA alone":     {`serviceMonitor: {enabled: true, tlsConfig: {serverName: a.example.com}}`, `serviceMonitor.authorization: is required`},
+		"a file that nobody mounts":   {`config: {admin: {token_file: /run/secrets/admin/token}}`, `config names .run.secrets.admin.token: admin is not in secretFiles`},
+		"more at least than at most":  {`keda: {enabled: true, minReplicas: 11}`, `keda.minReplicas: is 11, must not be above maxReplicas .10.`},
 		"a digest that is none":       {`image: {digest: latest}`, `image.digest`},
 	} {
 		t.Run(name, func(t *testing.T) {

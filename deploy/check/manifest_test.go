@@ -256,6 +256,10 @@ func TestTheNetworkPolicyLetsThroughWhatTheConfigurationNames(t *testing.T) {
 	if diff := cmp.Diff(want, ports(valuesOf(t, "full"), "a-name-that-is-longer-than-thi")); diff != "" {
 		t.Error(diff)
 	}
+	sockets := with(t, `config: {nats: {url: "wss://nats.example.com"}}`)
+	if diff := cmp.Diff([]string{"TCP/443"}, ports(sockets, "sms-shortwire")[1]); diff != "" {
+		t.Error(diff)
+	}
 	cluster := with(t, `config: {redis: {url: "redis+cluster://redis-0:6379?addr=redis-1:6380&addr=redis-2"}}`)
 	if diff := cmp.Diff([]string{"TCP/6379", "TCP/6380"}, ports(cluster, "sms-shortwire")[2]); diff != "" {
 		t.Error(diff)
@@ -308,7 +312,8 @@ func TestProbesAndPrometheusSpeakAsTheAdminServerDoes(t *testing.T) {
 	}{
 		{`serviceMonitor: {enabled: false}`, "HTTP", nil},
 		{`{config: {admin: {open_metrics: true}}, serviceMonitor: {enabled: true}}`, "HTTP", nil},
-		{`{config: {admin: {tls: {cert_file: /run/secrets/admin/tls.crt, key_file: /run/secrets/admin/tls.key}}}, serviceMonitor: {enabled: true, tlsConfig: {serverName: a.example.com}}}`, "HTTPS", new("https")},
+		{`{secretFiles: {admin: {secret: shortwire-admin}}, config: {admin: {tls: {cert_file: /run/secrets/admin/tls.crt, key_file: /run/secrets/admin/tls.key, client_ca_file: /run/secrets/admin/ca.crt}}},
+			serviceMonitor: {enabled: true, tlsConfig: {serverName: a.example.com, cert: {secret: {name: prometheus, key: tls.crt}}, keySecret: {name: prometheus, key: tls.key}}}}`, "HTTPS", new("https")},
 	} {
 		all := render(t, with(t, c.over))
 		p := deployment(t, all, "sms-shortwire").Spec.Template.Spec.Containers[0]

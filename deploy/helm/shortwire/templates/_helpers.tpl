@@ -98,13 +98,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- $sm := .Values.serviceMonitor -}}
 {{- $admin := default (dict) .Values.config.admin -}}
-{{- if and $sm.enabled (not $sm.authorization) (not $sm.tlsConfig) (not $admin.open_metrics) -}}
+{{- if and $sm.enabled (not $sm.authorization) (not $sm.tlsConfig.cert) (not $sm.tlsConfig.certFile) (not $admin.open_metrics) -}}
 {{- fail "serviceMonitor.authorization: is required: workers tell their metrics for a token. Set config.admin.read_token_file (or _env) and name its Secret here, or set config.admin.open_metrics" -}}
+{{- end -}}
+{{- range $part := list "nats" "redis" -}}
+{{- if regexMatch "://[^/?#@]*:[^/?#@]+@" (default "" (default (dict) (get $.Values.config $part)).url) -}}{{- fail (printf "config.%s.url: %s" $part $no) -}}{{- end -}}
+{{- end -}}
+{{- if and .Values.keda.enabled (gt (int .Values.keda.minReplicas) (int .Values.keda.maxReplicas)) -}}
+{{- fail (printf "keda.minReplicas: is %d, must not be above maxReplicas (%d)" (int .Values.keda.minReplicas) (int .Values.keda.maxReplicas)) -}}
 {{- end -}}
 {{- if (default (dict) .Values.config.worker).id -}}{{- fail "config.worker.id: all pods would have the same; leave it out" -}}{{- end -}}
 {{- end -}}
 
-{{/* Every password_env of the configuration must be given to the container. */}}
+{{/* Every password_env of the configuration must be given to the container, and every file below /run/secrets. */}}
 {{- define "shortwire.checkSecrets" -}}
 {{- $given := keys .Values.secretEnv -}}
 {{- range .Values.extraEnv -}}{{- $given = append $given .name -}}{{- end -}}
@@ -120,6 +126,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- range $path, $name := $asked -}}
 {{- if not (has $name $given) -}}
 {{- fail (printf "%s: %s is neither in secretEnv nor in extraEnv" $path $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $file := regexFindAll "/run/secrets/[^\\s,\"'}]+" (toYaml .Values.config) -1 -}}
+{{- $name := regexReplaceAll "^/run/secrets/([^/]+).*$" $file "${1}" -}}
+{{- $mounted := hasKey $.Values.secretFiles $name -}}
+{{- range $.Values.extraVolumeMounts -}}{{- if hasPrefix (trimSuffix "/" .mountPath) $file -}}{{- $mounted = true -}}{{- end -}}{{- end -}}
+{{- if not $mounted -}}
+{{- fail (printf "config names %s: %s is not in secretFiles, and no extraVolumeMounts have it" $file $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -182,11 +196,12 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Ports of URLs and addresses, comma-separated, without repeats. Call with (dict "from" LIST "default" PORT). */}}
+{{/* Ports of URLs and addresses, comma-separated, without repeats. Call with (dict "from" LIST "default" PORT). Those of WebSockets are the Web's. */}}
 {{- define "shortwire.ports" -}}
 {{- $ports := list -}}
-{{- $default := .default -}}
 {{- range .from -}}
+{{- $default := $.default -}}
+{{- if hasPrefix "ws://" . -}}{{- $default = "80" -}}{{- else if hasPrefix "wss://" . -}}{{- $default = "443" -}}{{- end -}}
 {{- range splitList "," . -}}
 {{- $host := regexReplaceAll "^[a-z+]+://" (trim .) "" | regexFind "^[^/?]*" -}}
 {{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" -}}
