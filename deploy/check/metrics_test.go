@@ -33,13 +33,8 @@ var sometimes = map[string]string{
 // it shows, by name, with the names of their labels.
 func exported(t *testing.T) map[string][]string {
 	t.Helper()
-	smsc := smsctest.New(smsctest.Config{SystemID: "acme", Password: "secret"})
-	t.Cleanup(func() { _ = smsc.Close() })
-	addr, err := smsc.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rig := apptest.Start(t, addr.String(), "    rate: 100\n    max_binds: 4\n")
+	_, addr := apptest.SMSC(t, smsctest.Config{SystemID: "acme", Password: "secret"})
+	rig := apptest.Start(t, addr, "    rate: 100\n    max_binds: 4\n")
 	rig.Worker("w1")
 	rig.Publish(`{"id": "one", "to": "447700900123", "text": "hello", "receipt": "all"}`, `{"id": "two", "to": "nobody", "text": "hello"}`)
 	apptest.Until(t, "one job has its receipt and the other its end", func() bool {

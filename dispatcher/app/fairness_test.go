@@ -95,13 +95,8 @@ func TestAProducersFloodDelaysAnothersFewJobsByItsShareOnly(t *testing.T) {
 func TestBrokenRoutesHoldUpNoOther(t *testing.T) {
 	t.Parallel()
 	serve := func(cfg smsctest.Config) string {
-		smsc := smsctest.New(cfg)
-		t.Cleanup(func() { _ = smsc.Close() })
-		addr, err := smsc.Listen("127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return addr.String()
+		_, addr := apptest.SMSC(t, cfg)
+		return addr
 	}
 	nobody, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
 	if err != nil {

@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"deploy/examples/producer":      {"dispatcher/sms", "dispatcher/sms/publish"},
 	"deploy/scaling":                {},
 	"deploy/sbom":                   {},
-	"dispatcher/app/apptest":        {"dispatcher/app", "dispatcher/sms", "receipts/redistest"},
+	"dispatcher/app/apptest":        {"binds/smsctest", "dispatcher/app", "dispatcher/sms", "receipts/redistest"},
 	"dispatcher":                    {"dispatcher/failpoint", "dispatcher/latency", "dispatcher/sms", "dispatcher/text"},
 	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms", "dispatcher/sms/publish"},
 	"dispatcher/internal/admin":     {},

@@ -23,12 +23,7 @@ import (
 
 func TestSecretsThatAreRotatedWhileAWorkerRunsHoldFromTheNextConnectionOn(t *testing.T) {
 	t.Parallel()
-	smsc := smsctest.New(smsctest.Config{})
-	t.Cleanup(func() { _ = smsc.Close() })
-	addr, err := smsc.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, addr := apptest.SMSC(t, smsctest.Config{})
 	dir := inDir(t, map[string][]byte{
 		"nats": []byte("old-of-nats"), "redis": []byte("old-of-redis"), "read": []byte("old-token-to-read"),
 		"users.acl": []byte("user default on nopass ~* +@all\nuser worker on >old-of-redis ~sw:* +@all\n"),

@@ -417,13 +417,8 @@ type rig struct {
 // newRig starts everything but workers. $SMSC in routeKeys is its address.
 func newRig(t *testing.T, cfg smsctest.Config, routeKeys string) *rig {
 	t.Helper()
-	smsc := smsctest.New(cfg)
-	t.Cleanup(func() { _ = smsc.Close() })
-	addr, err := smsc.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &rig{apptest.Start(t, addr.String(), strings.ReplaceAll(routeKeys, "$SMSC", addr.String())), t, smsc}
+	smsc, addr := apptest.SMSC(t, cfg)
+	return &rig{apptest.Start(t, addr, strings.ReplaceAll(routeKeys, "$SMSC", addr)), t, smsc}
 }
 
 // accepted counts the messages that the SMSC took in.
