@@ -9,7 +9,6 @@ import json
 import sys
 
 import nats
-from nats.errors import TimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig
 
 PRODUCER = "shop"
@@ -39,7 +38,7 @@ async def publish(js, route, job):
     for tries in range(1, 6):
         try:
             ack = await js.publish(subject, json.dumps(job).encode(), timeout=5, headers={"Nats-Msg-Id": job["id"]})
-        except TimeoutError:
+        except asyncio.TimeoutError:  # nats.errors.TimeoutError is one; nats-py raises it bare too
             if tries == 5:
                 raise
             continue
@@ -56,7 +55,7 @@ async def results(js, job_id):
     while True:
         try:
             messages = await sub.fetch(100, timeout=5)
-        except TimeoutError:
+        except asyncio.TimeoutError:
             continue
         for message in messages:
             result = json.loads(message.data)
