@@ -146,6 +146,7 @@ func stored() []column {
 
 func faults() []column {
 	return []column{
+		middle("stolen %", tenth, func(x *round) float64 { return 100 * x.Stolen }),
 		sum("lost", func(x *round) int { return x.Lost }),
 		sum("duplicates", func(x *round) int { return x.Duplicates }),
 	}

@@ -94,7 +94,11 @@ func (b *bench) phase(ctx context.Context, p phase) error {
 		first := n % len(settings)
 		for _, set := range slices.Concat(settings[first:], settings[:first]) {
 			progress("%s %d/%d  %s: %d jobs", p.name, n+1, rounds, set.label, set.jobs)
-			r, err := b.with(ctx, set, p.run)
+			measure := b.calm
+			if p.once {
+				measure = b.with
+			}
+			r, err := measure(ctx, set, p.run)
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s: %w", p.name, context.Cause(ctx))
 			}
@@ -121,33 +125,24 @@ func (b *bench) probe(ctx context.Context) error {
 	flood := median(b.rep.figures(drainName, worker, func(x *round) float64 { return x.JobsPerSecond }))
 	if flood == 0 {
 		progress("finding the rate of a drain")
-		r, err := b.judged(ctx, b.usual(worker, min(b.o.jobs, b.o.sweep)), drain)
+		r, err := b.calm(ctx, b.usual(worker, min(b.o.jobs, b.o.sweep)), drain)
 		if err != nil {
 			return err
 		}
+		b.rep.fault(r)
 		flood = r.JobsPerSecond
 	}
 	most := flood
 	if !b.o.quick {
 		progress("finding the maximum: %.0f jobs/s for %s", flood, floodFor)
-		r, err := b.judged(ctx, b.usual(worker, 0).evenly(flood, floodFor), paced)
+		r, err := b.calm(ctx, b.usual(worker, 0).evenly(flood, floodFor), paced)
 		if err != nil {
 			return err
 		}
+		b.rep.fault(r)
 		most = float64(r.Jobs-r.Waiting) / floodFor.Seconds()
 	}
 	b.max, b.rep.Max, b.rep.Flood = most, most, flood
 	progress("the maximum is %.0f jobs/s", b.max)
 	return nil
-}
-
-// judged is with for a round of which only lost and duplicates are noted.
-func (b *bench) judged(ctx context.Context, set setting, f func(context.Context, *stage) (*round, error)) (*round, error) {
-	r, err := b.with(ctx, set, f)
-	if err != nil {
-		return nil, err
-	}
-	b.rep.Lost += r.Lost
-	b.rep.Duplicates += r.Duplicates
-	return r, nil
 }

@@ -29,6 +29,7 @@ type options struct {
 	bin           string
 	stall         time.Duration
 	max           float64       // jobs/s that shares are taken of; 0: find it
+	steal         float64       // share of the processors, 0..1
 	long          time.Duration // of the phase long
 	growthMax     int           // jobs in the largest backlog
 	size
@@ -72,6 +73,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.only, "only", "", "measure one contender only: worker or floor")
 	fs.BoolVar(&o.peers, "peers", false, "measure what else people use in drain, as far as it is installed")
 	fs.Float64Var(&o.max, "max", 0, "jobs/s that the shares of other phases are taken of; 0 finds it: what comes through when more is published")
+	fs.Float64Var(&o.steal, "steal", 0.1, "measure a round again, twice at most, in which the machine's host gave more than this share of the processors to others")
 	fs.DurationVar(&o.long, "long", 10*time.Minute, "how long the phase long takes")
 	fs.IntVar(&o.growthMax, "growth-max", 1_000_000, "jobs in the largest backlog of the phase growth, up to 5,000,000")
 	fs.BoolVar(&o.json, "json", false, "print the figures as one line of JSON, last")
@@ -127,6 +129,7 @@ func (o *options) check() error {
 	bad(o.window < 1 || o.window > 10_000, "--window must be 1..10000, is %d", o.window)
 	bad(o.procs < 0, "--procs must not be negative, is %d", o.procs)
 	bad(o.max < 0, "--max must not be negative, is %g", o.max)
+	bad(o.steal < 0 || o.steal > 1, "--steal must be 0..1, is %g", o.steal)
 	bad(o.long < time.Second, "--long must be at least 1s, is %s", o.long)
 	bad(o.growthMax < 1 || o.growthMax > 5_000_000, "--growth-max must be 1..5000000, is %d", o.growthMax)
 	bad(o.stall < time.Second, "--stall must be at least 1s, is %s", o.stall)

@@ -13,10 +13,13 @@ import (
 type phase struct {
 	name     string
 	settings func(*bench) []setting
-	run      func(context.Context, *stage) (*round, error)
-	once     bool // one round is enough
+	run      runFunc
+	once     bool // one round is enough, and long
 	share    bool // needs to know the maximum first
 }
+
+// runFunc measures one round.
+type runFunc func(context.Context, *stage) (*round, error)
 
 // Names of the phases.
 const (

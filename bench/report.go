@@ -42,6 +42,7 @@ type round struct {
 	Waiting       int      `json:"waiting,omitempty"`      // jobs not done when the last was published
 	Keys          int      `json:"keys,omitempty"`         // message ids in Redis from before
 	Drift         []drift  `json:"drift,omitempty"`        //
+	Stolen        float64  `json:"stolen"`                 // share of the processors that the machine's host gave to others meanwhile, 0..1
 	Lost          int      `json:"lost"`
 	Duplicates    int      `json:"duplicates"`
 
@@ -66,7 +67,7 @@ func (r *round) String() string {
 	if r.Submit != nil {
 		s += fmt.Sprintf(", to submit_sm p50 %s ms, p99 %s", significant(r.Submit.P50), significant(r.Submit.P99))
 	}
-	return s + fmt.Sprintf(", %d lost, %d duplicates", r.Lost, r.Duplicates)
+	return s + fmt.Sprintf(", %.0f %% stolen, %d lost, %d duplicates", 100*r.Stolen, r.Lost, r.Duplicates)
 }
 
 // report is the figures of a measurement: medians over the rounds.
@@ -95,6 +96,8 @@ type report struct {
 	Quick              bool       `json:"quick,omitempty"`
 	Rounds             []round    `json:"rounds"` // of drain
 	Phases             []measured `json:"phases,omitempty"`
+	Steal              float64    `json:"steal"`              // share of stolen processors above which a round was measured again
+	Repeated           int        `json:"repeated,omitempty"` // rounds that were
 	Missing            []string   `json:"missing,omitempty"`  // peers, and what they need
 	Failures           []string   `json:"failures,omitempty"` // rounds that could not be measured
 	Machine            machine    `json:"machine"`
@@ -116,7 +119,7 @@ type machine struct {
 
 func newReport(o options) *report {
 	return &report{
-		Jobs: o.jobs, Procs: o.procs, Binds: o.binds, Window: o.window, Quick: o.quick, Max: o.max,
+		Jobs: o.jobs, Procs: o.procs, Binds: o.binds, Window: o.window, Quick: o.quick, Max: o.max, Steal: o.steal,
 		Machine: machine{Cores: runtime.NumCPU(), CPU: cpuModel(), Go: runtime.Version()},
 		Date:    time.Now().UTC().Format(time.DateOnly),
 		Command: strings.Join(append([]string{"go run ./bench"}, os.Args[1:]...), " "),
@@ -147,7 +150,7 @@ func openReport(o options) (*report, error) {
 	if o.max > 0 {
 		old.Max, old.Flood = o.max, 0
 	}
-	old.Date = r.Date
+	old.Date, old.Steal = r.Date, r.Steal
 	old.Command += "\n" + r.Command
 	return old, nil
 }
@@ -171,10 +174,7 @@ func (r *report) miss(line string) {
 // add enters a round.
 func (r *report) add(phase string, x round) {
 	x.times = nil // they may be hundreds of megabytes
-	if x.Who == worker || x.Who == floorName {
-		r.Lost += x.Lost
-		r.Duplicates += x.Duplicates
-	}
+	r.fault(&x)
 	if phase == drainName {
 		r.Rounds = append(r.Rounds, x)
 		return
@@ -185,6 +185,14 @@ func (r *report) add(phase string, x round) {
 		r.Phases = append(r.Phases, measured{Name: phase})
 	}
 	r.Phases[i].Rounds = append(r.Phases[i].Rounds, x)
+}
+
+// fault enters what was lost or duplicated; what peers lose is theirs.
+func (r *report) fault(x *round) {
+	if x.Who == worker || x.Who == floorName {
+		r.Lost += x.Lost
+		r.Duplicates += x.Duplicates
+	}
 }
 
 // fail notes what could not be measured, by its first line.

@@ -20,15 +20,15 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // sampleReport has something of every kind.
 func sampleReport() *report {
 	r := &report{
-		Jobs: 1000, Binds: 4, Window: 1000, Procs: 1, Max: 20_000, Date: "2026-01-02", Command: "go run ./bench --all",
+		Jobs: 1000, Binds: 4, Window: 1000, Procs: 1, Max: 20_000, Steal: 0.1, Repeated: 2, Date: "2026-01-02", Command: "go run ./bench --all",
 		Machine: machine{Cores: 2, CPU: "Example CPU", Go: "go1.26"}, Missing: []string{"kannel: install <it>"},
 		Failures: []string{"windows, round 1 of window 10: something | else"},
 	}
 	for _, x := range []round{
-		{Number: 1, Who: worker, JobsPerSecond: 20_000, CPUPerJob: 30, NATSPerJob: 40, RedisPerJob: 5, SMSCPerJob: 6, TotalPerJob: 80, PeakRSS: 60},
+		{Number: 1, Who: worker, JobsPerSecond: 20_000, CPUPerJob: 30, NATSPerJob: 40, RedisPerJob: 5, SMSCPerJob: 6, TotalPerJob: 80, PeakRSS: 60, Stolen: 0.125},
 		{Number: 1, Who: floorName, JobsPerSecond: 30_000, CPUPerJob: 15, NATSPerJob: 38, RedisPerJob: 5, SMSCPerJob: 6, PeakRSS: 500},
 		{Number: 2, Who: floorName, JobsPerSecond: 36_000, CPUPerJob: 17, NATSPerJob: 37, RedisPerJob: 4, SMSCPerJob: 5},
-		{Number: 2, Who: worker, JobsPerSecond: 10_000, CPUPerJob: 50, NATSPerJob: 41, RedisPerJob: 5, SMSCPerJob: 6, TotalPerJob: 90, PeakRSS: 70, Lost: 2},
+		{Number: 2, Who: worker, JobsPerSecond: 10_000, CPUPerJob: 50, NATSPerJob: 41, RedisPerJob: 5, SMSCPerJob: 6, TotalPerJob: 90, PeakRSS: 70, Stolen: 0.05, Lost: 2},
 		{Number: 3, Who: worker, JobsPerSecond: 22_000, CPUPerJob: 28, NATSPerJob: 39, RedisPerJob: 5, SMSCPerJob: 6, TotalPerJob: 70, PeakRSS: 65, Duplicates: 1},
 		{Number: 1, Who: "node", JobsPerSecond: 8000, CPUPerJob: 139, ApartPerJob: 3, PeakRSS: 90, Lost: 7},
 	} {

@@ -69,7 +69,7 @@ func (r *report) markdown() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	err := resultsTemplate.Execute(&b, map[string]any{
-		"Report": r, "Goals": r.goalTable().markdown(), "Sections": sections, "Max": whole(r.Max), "Flood": whole(r.Flood),
+		"Report": r, "Goals": r.goalTable().markdown(), "Sections": sections, "Max": whole(r.Max), "Flood": whole(r.Flood), "Steal": whole(100 * r.Steal),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write results: %w", err)

@@ -15,10 +15,11 @@ type sample struct {
 	own                           time.Duration // CPU of this process
 	cmds                          int64         // executed by Redis
 	heap                          heap
+	machine                       ticks
 }
 
 func (s *stage) sample(ctx context.Context) (sample, error) {
-	out := sample{at: time.Now()}
+	out := sample{at: time.Now(), machine: machineTicks()}
 	for _, of := range []struct {
 		into  *rig.Usage
 		procs []*rig.Proc
@@ -63,6 +64,7 @@ func (r *round) cost(from, to sample, n int) {
 	r.Commands = float64(to.cmds-from.cmds) / float64(n)
 	r.Objects = (to.heap.objects - from.heap.objects) / float64(n)
 	r.Octets = (to.heap.octets - from.heap.octets) / float64(n)
+	r.Stolen = to.machine.since(from.machine)
 	r.PeakRSS = mib(to.who.PeakRSS)
 	r.RedisRSS = mib(to.redis.RSS)
 }

@@ -90,8 +90,8 @@ type stage struct {
 	keys    int         // correlations from before that Redis holds
 }
 
-// with makes a stage for f, and judges what f did on it.
-func (b *bench) with(ctx context.Context, set setting, f func(context.Context, *stage) (*round, error)) (res *round, err error) {
+// with makes a stage for run, and judges what run did on it.
+func (b *bench) with(ctx context.Context, set setting, run runFunc) (res *round, err error) {
 	r, err := rig.Open()
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (b *bench) with(ctx context.Context, set setting, f func(context.Context, *
 	if err := s.start(ctx); err != nil {
 		return nil, err
 	}
-	res, err = f(ctx, s)
+	res, err = run(ctx, s)
 	if err == nil {
 		err = s.end(ctx)
 	}
