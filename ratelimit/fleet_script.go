@@ -137,9 +137,11 @@ return {us(now), us(granted), us(start), real(r), real(cap), us(wait), real(e), 
 //
 // Too much is a tenth and at least ten messages; while a cut is in force a
 // twenty-fifth and three. An SMSC may throttle for reasons that a slower rate
-// does not change, a recipient's full queue: where half of the rate is left and
-// most of that share too, it is taken for noise, which is forgotten over
-// minutes, and the cuts for futile. What was sent before a cut, or with what was
+// does not change, a recipient's full queue: where half of the rate is left, and
+// less gets through in proportion, it is taken for noise, which is forgotten
+// over minutes, and the cuts for futile. A limit is known by as much getting
+// through of half the rate; a share that rises in spite of a cut is another
+// limit, which is judged anew. What was sent before a cut, or with what was
 // lent before it, says nothing about it.
 const adaptLua = `
 local observing = false
@@ -178,11 +180,11 @@ if began > 0 and all > 0 then
         grown = untl
       elseif refused >= 3 and share > 0.04 + usual then
         pause = 0
-        if cuts > 0 and e < 0.5 * best and share > 0.4 * was and share < 0.5 then
+        if cuts > 0 and e < 0.5 * best and share < 0.5 and (1 - share) * e < 0.75 * (1 - was) * best then
           noise, cuts, top = math.max(noise, share), 0, math.max(best, top)
           fresh()
         else
-          if cuts < 1 then best, was = e, share end
+          if cuts < 1 or share > 1.2 * was + 0.02 then best, was = e, share end
           cuts = math.max(cuts, 0) + 1
           -- Workers that stood still accepted little and then too much at once.
           accepted = math.max(accepted, (share < 0.3 and 0.8 or 0.5) * e)
