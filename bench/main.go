@@ -4,6 +4,8 @@
 //	go run ./bench                                  drain of a backlog, beside the floor
 //	go run ./bench --phases open,burst              these phases (see --help)
 //	go run ./bench --all --peers --write bench/RESULTS.md
+//	go run ./bench --phases long --write bench/RESULTS.md --add
+//	                                                a further piece of a long measurement
 //	go run ./bench --quick                          every phase at its smallest: does it run, is anything lost
 //	go run ./bench --render bench/results/results.json --write bench/RESULTS.md
 //

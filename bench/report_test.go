@@ -131,7 +131,7 @@ func TestWrittenResultsAreGoldenAndRenderedAnewTheSame(t *testing.T) {
 	if err := sampleReport().publish(first); err != nil {
 		t.Fatal(err)
 	}
-	again, err := readReport(filepath.Join(resultsDir(first), "results.json"))
+	again, err := readReport(resultsFile(first))
 	if err != nil {
 		t.Fatal(err)
 	}
