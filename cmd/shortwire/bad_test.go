@@ -78,7 +78,7 @@ func badNATS(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Defer(stop)
 		url = "nats://" + l.Addr().String()
 	case "foreign":
-		nc, err := nats.Connect(url)
+		nc, err := nats.Connect(url, nats.Timeout(30*time.Second))
 		ts.Check(err)
 		defer nc.Close()
 		answer, err := nc.Request("$JS.API.STREAM.CREATE.SMS_JOBS_ACME", []byte(`{"name":"SMS_JOBS_ACME","subjects":["sms.jobs.acme.>"],"retention":"limits"}`), 10*time.Second)

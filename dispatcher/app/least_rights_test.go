@@ -169,7 +169,7 @@ func runApp(t *testing.T, cfg *app.Config, deps app.Deps) *app.App {
 func (s *strict) as(user string) (*nats.Conn, jetstream.JetStream) {
 	s.t.Helper()
 	variable := "NATS_" + strings.ToUpper(strings.ReplaceAll(user, "-", "_")) + "_PASSWORD"
-	nc, err := nats.Connect(s.nats.ClientURL(), nats.UserInfo(user, natsPasswords[variable]),
+	nc, err := nats.Connect(s.nats.ClientURL(), nats.Timeout(30*time.Second), nats.UserInfo(user, natsPasswords[variable]),
 		nats.CustomInboxPrefix("_INBOX_"+strings.ReplaceAll(user, "-", "_")), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		s.t.Fatal(err)

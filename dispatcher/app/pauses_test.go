@@ -33,7 +33,7 @@ func (r *rig) operator() *app.Pauses {
 // lane publishes jobs in one lane.
 func (r *rig) lane(lane sms.Lane, prefix string, n int) {
 	r.t.Helper()
-	js, err := jetstream.New(r.Connect())
+	js, err := jetstream.New(r.Connect(), jetstream.WithDefaultTimeout(30*time.Second))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -78,7 +79,7 @@ routes:
 			t.Fatal(err)
 		}
 	}
-	nc, err := nats.Connect(n.ClientURL(), nats.UserInfo("worker", "new-of-nats"))
+	nc, err := nats.Connect(n.ClientURL(), nats.Timeout(30*time.Second), nats.UserInfo("worker", "new-of-nats"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func results(t *testing.T) (*nats.Conn, jetstream.JetStream) {
 	if !s.ReadyForConnections(10 * time.Second) {
 		t.Fatal("NATS server is not ready")
 	}
-	nc, err := nats.Connect(s.ClientURL())
+	nc, err := nats.Connect(s.ClientURL(), nats.Timeout(30*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

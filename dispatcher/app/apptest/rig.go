@@ -222,7 +222,7 @@ func (r *Rig) follow() {
 // Connect opens a connection of the test's own.
 func (r *Rig) Connect() *nats.Conn {
 	r.t.Helper()
-	nc, err := nats.Connect(r.NATS.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	nc, err := nats.Connect(r.NATS.ClientURL(), nats.Timeout(30*time.Second), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		r.t.Fatal(err)
 	}

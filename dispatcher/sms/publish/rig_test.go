@@ -75,7 +75,7 @@ func connect(t *testing.T, n *natsServer, options ...nats.Option) (*nats.Conn, j
 }
 
 func (n *natsServer) connect(options ...nats.Option) (*nats.Conn, jetstream.JetStream, error) {
-	nc, err := nats.Connect(n.s.ClientURL(), append(options, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))...)
+	nc, err := nats.Connect(n.s.ClientURL(), append(options, nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))...)
 	if err != nil {
 		return nil, nil, err
 	}

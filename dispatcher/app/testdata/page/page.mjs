@@ -9,12 +9,12 @@ const [url, dir, executablePath] = process.argv.slice(2);
 const faults = [];
 const check = (ok, what) => { if (!ok) faults.push(what); };
 
-setTimeout(() => { console.error('not done after two minutes'); process.exit(1); }, 120_000).unref();
+setTimeout(() => { console.error('not done after five minutes'); process.exit(1); }, 300_000).unref();
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
 
 async function open(options) {
   const page = await (await browser.newContext(options)).newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   page.on('console', m => { if (['error', 'warning'].includes(m.type())) faults.push(`console: ${m.text()}`); });
   page.on('pageerror', e => faults.push(`page: ${e.message}`));
   page.on('request', r => check(r.url().startsWith(url) || r.url().startsWith('data:'), `asks another server: ${r.url()}`));
@@ -30,7 +30,7 @@ const fits = page => page.evaluate(() => document.documentElement.scrollWidth <=
 
 // until waits for what the page comes to show.
 async function until(what, condition) {
-  for (const end = Date.now() + 15_000; !(await condition());) {
+  for (const end = Date.now() + 30_000; !(await condition());) {
     if (Date.now() > end) { faults.push(`still waiting until ${what}`); return; }
     await new Promise(r => setTimeout(r, 50));
   }

@@ -8,7 +8,7 @@ const [url, dir, executablePath, reader, writer] = process.argv.slice(2);
 const faults = [];
 const check = (ok, what) => { if (!ok) faults.push(what); };
 
-setTimeout(() => { console.error('not done after two minutes'); process.exit(1); }, 120_000).unref();
+setTimeout(() => { console.error('not done after five minutes'); process.exit(1); }, 300_000).unref();
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
 const page = await (await browser.newContext({ viewport: { width: 1000, height: 800 } })).newPage();
 page.setDefaultTimeout(30_000);
