@@ -214,7 +214,7 @@ func (a *App) connect(ctx context.Context) (_ *parts, err error) {
 	p.routes.set(list)
 	// Before the first job: what was paused stays so when a worker starts.
 	p.pauses = &pauseBoard{store: ratelimit.NewPauses(p.redis, ""), log: a.log}
-	if err := p.pauses.look(ctx); err != nil {
+	if err := p.pauses.read(ctx); err != nil {
 		return nil, &DependencyError{What: "Redis", Err: err}
 	}
 	p.pauses.tell(list)

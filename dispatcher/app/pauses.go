@@ -49,10 +49,16 @@ type hold struct {
 	ends time.Time
 }
 
-// look asks Redis what is paused.
+// look asks Redis what is paused, and goes by what it knows where that takes
+// longer than until the next look.
 func (b *pauseBoard) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pausesTimeout)
 	defer cancel()
+	return b.read(ctx)
+}
+
+// read asks Redis what is paused, for as long as its client is patient.
+func (b *pauseBoard) read(ctx context.Context) error {
 	asked := time.Now()
 	all, err := b.store.List(ctx)
 	if err != nil {
