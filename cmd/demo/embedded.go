@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,9 +68,9 @@ func startNATS(dir string) (*server.Server, error) {
 		return nil, fmt.Errorf("embedded NATS server: %w", err)
 	}
 	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		s.Shutdown()
-		return nil, errors.New("embedded NATS server: not ready within 10s")
+		return nil, fmt.Errorf("embedded NATS server: not ready within %v", patience)
 	}
 	return s, nil
 }
@@ -82,7 +81,6 @@ func (e *embedded) config(adminListen string) (path string, err error) {
 	yaml := fmt.Sprintf(`nats:   {url: %q}
 redis:  {url: "redis://%s/0"}
 admin:  {listen: %q}
-worker: {drain_timeout: 10s}
 routes:
   - name: %s
     endpoints: [%q]

@@ -14,6 +14,8 @@ import (
 // tally is the demo's own ledger: what was published, and what the result
 // stream said about it. It knows nothing of the worker's counters.
 type tally struct {
+	heard func() // called with each result
+
 	mu        sync.Mutex
 	orders    map[string]order             // by job id; guarded by mu
 	outcomes  map[string]map[string]string // job id → result id → kind; guarded by mu
@@ -29,8 +31,9 @@ type tally struct {
 	last      time.Time                    // guarded by mu
 }
 
-func newTally(orders []order) *tally {
+func newTally(orders []order, heard func()) *tally {
 	t := &tally{
+		heard:    heard,
 		orders:   make(map[string]order, len(orders)),
 		outcomes: make(map[string]map[string]string),
 		accepted: make(map[string]bool),
@@ -53,6 +56,7 @@ func (t *tally) add(r *sms.Result) {
 		t.first = time.Now()
 	}
 	t.last = time.Now()
+	t.heard()
 	if r.Kind == sms.KindReceipt {
 		t.receipts++
 		t.states[r.State]++
@@ -111,9 +115,13 @@ func (t *tally) done() bool {
 func (t *tally) progress(throttled uint64, limit string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return fmt.Sprintf("%5d of %d jobs settled · %5d submitted · %2d failed · %d expired · %5d receipts · %d throttled answers · limited by %s",
+	line := fmt.Sprintf("%5d of %d jobs settled · %5d submitted · %2d failed · %d expired · %5d receipts · %d throttled answers · limited by %s",
 		len(t.outcomes), len(t.orders), t.kinds[sms.KindSubmitted], t.kinds[sms.KindFailed], t.kinds[sms.KindExpired],
 		t.receipts, throttled, limit)
+	if since := time.Since(t.last); !t.last.IsZero() && since > 5*time.Second {
+		line += fmt.Sprintf(" · nothing new for %.0fs", since.Seconds())
+	}
+	return line
 }
 
 // findings holds the tally against the simulator's record and lists every
