@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -23,11 +25,17 @@ func (f *adminFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.keyFile, "key-file", "", "`file` with its key, PEM")
 }
 
-// at is whom to ask.
-func (f *adminFlags) at() (app.AdminAt, error) {
+// at is whom to ask. What is risky about that is said on stderr.
+func (f *adminFlags) at(stderr io.Writer) (app.AdminAt, error) {
 	at := app.AdminAt{URL: f.url, Token: app.Secret(os.Getenv("SHORTWIRE_TOKEN"))}
 	if !strings.Contains(at.URL, "://") {
 		at.URL = "http://" + at.URL
 	}
-	return at, at.Identify(f.tokenFile, f.caFile, f.certFile, f.keyFile)
+	if err := at.Identify(f.tokenFile, f.caFile, f.certFile, f.keyFile); err != nil {
+		return at, err
+	}
+	if n := at.Notice(); n != "" {
+		fmt.Fprintln(stderr, "notice:", n)
+	}
+	return at, nil
 }

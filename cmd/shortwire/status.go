@@ -43,7 +43,7 @@ URL in a browser.`,
 	flags.BoolVar(&q.asJSON, "json", false, "print the status as JSON")
 	flags.BoolVar(&q.watch, "watch", false, "print it anew every two seconds, until an interrupt")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if q.admin, err = admin.at(); err != nil {
+		if q.admin, err = admin.at(p.stderr); err != nil {
 			return err
 		}
 		p.began = true

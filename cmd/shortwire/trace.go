@@ -45,7 +45,7 @@ logs that, with your name and address. Passwords are never shown.`,
 		case o.Max < 1 || o.Max > 100_000:
 			return errors.New("--max: must be 1 to 100000")
 		}
-		at, err := admin.at()
+		at, err := admin.at(p.stderr)
 		if err != nil {
 			return err
 		}

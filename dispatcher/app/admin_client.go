@@ -44,6 +44,15 @@ func (a *AdminAt) Identify(tokenFile, caFile, certFile, keyFile string) error {
 	return nil
 }
 
+// Notice says that others may read the token on its way, or nothing.
+func (a *AdminAt) Notice() string {
+	at, err := url.Parse(a.URL)
+	if err != nil || a.Token == "" || at.Scheme != "http" || thisMachine(at.Hostname()) {
+		return ""
+	}
+	return "the token goes to " + at.Host + " over plain HTTP, which others on the way can read: name an https URL with --admin (admin.tls on the worker), or go through a tunnel to 127.0.0.1"
+}
+
 // maxStatusOctets bounds what is read of an answer.
 const maxStatusOctets = 64 << 20
 

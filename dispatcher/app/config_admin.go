@@ -115,8 +115,14 @@ func (a *AdminConfig) notice() string {
 // loopback reports whether only this machine reaches an address.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil || host == "localhost" {
-		return true // what is no address is refused
+	return err != nil || thisMachine(host) // what is no address is refused
+}
+
+// thisMachine reports whether a host names the machine that asks, whatever a
+// resolver makes of it.
+func thisMachine(host string) bool {
+	if host == "localhost" {
+		return true
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
