@@ -15,7 +15,7 @@ const module = "github.com/shortwire-sms/shortwire/"
 // this module. Tests and programs are free.
 var mayImport = map[string][]string{
 	"dispatcher/sms":                {},
-	"dispatcher/sms/publish":        {"dispatcher/sms"},
+	"dispatcher/sms/publish":        {"dispatcher/internal/jscode", "dispatcher/sms"},
 	"dispatcher/text":               {"dispatcher/sms"},
 	"dispatcher/failpoint":          {},
 	"dispatcher/latency":            {},
@@ -34,7 +34,8 @@ var mayImport = map[string][]string{
 	"deploy/sbom":                   {},
 	"dispatcher/app/apptest":        {"binds/smsctest", "dispatcher/app", "dispatcher/sms", "receipts/redistest"},
 	"dispatcher":                    {"dispatcher/failpoint", "dispatcher/latency", "dispatcher/sms", "dispatcher/text"},
-	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/sms", "dispatcher/sms/publish"},
+	"dispatcher/internal/jetstream": {"dispatcher", "dispatcher/internal/jscode", "dispatcher/sms", "dispatcher/sms/publish"},
+	"dispatcher/internal/jscode":    {},
 	"dispatcher/internal/admin":     {},
 	"dispatcher/internal/telemetry": {"dispatcher", "dispatcher/sms", "receipts"},
 	"dispatcher/app": {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/jscode"
 )
 
 // Errors that callers tell apart.
@@ -23,38 +25,25 @@ var errUnanswered = errors.New("no acknowledgement from the server")
 // errNotAck is an answer to a publish that no stream gave.
 var errNotAck = errors.New("the answer is not a publish ack: something other than a stream listens there")
 
-// Error codes of the JetStream API that nats.go has no name for
-// (nats-server, server/errors.json).
-const (
-	errCodeInsufficientResources = 10023 // account or server limits reached
-	errCodeStorageExceeded       = 10047 // the reservation does not fit the server's storage
-	errCodeSubjectOverlap        = 10065
-	errCodeStoreFailed           = 10077 // discard new: messages, bytes, messages per subject; or the disk
-)
-
 // refusal makes an error of a negative PubAck.
 func refusal(e *natsjs.APIError) error {
-	switch e.ErrorCode {
-	case errCodeStoreFailed, errCodeInsufficientResources, errCodeStorageExceeded:
+	switch {
+	case jscode.Full(e):
 		return fmt.Errorf("%w: %w", ErrStreamFull, e)
-	case natsjs.JSErrCodeStreamMessageExceedsMaximum:
+	case jscode.TooLarge(e):
 		return fmt.Errorf("%w: %w", ErrTooLarge, e)
 	}
 	return e
 }
 
 // passing reports whether a publish that failed with err may succeed later.
-// The server's own faults pass (5xx: no leader, storage; no responders while
-// it starts); what it says of the message (4xx) does not.
+// Nobody responds while the server starts.
 func passing(err error) bool {
 	if errors.Is(err, errUnanswered) || errors.Is(err, ErrNoStream) || errors.Is(err, ErrStreamFull) {
 		return true
 	}
 	var api *natsjs.APIError
-	if errors.As(err, &api) {
-		return api.Code >= 500 || api.Code == 409 // 409: the first copy is being stored
-	}
-	return false
+	return errors.As(err, &api) && jscode.Passing(api)
 }
 
 // sendFault makes an error of a failed write.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/jscode"
 )
 
 // minServer is the first nats-server with message schedules.
@@ -183,9 +185,9 @@ func (c *Client) apply(ctx context.Context, p plan) error {
 	var api *natsjs.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode {
-		case errCodeSubjectOverlap:
+		case jscode.SubjectOverlap:
 			hint = c.overlapHint(ctx, p.config.Subjects)
-		case errCodeStorageExceeded, errCodeInsufficientResources:
+		case jscode.StorageExceeded, jscode.InsufficientResources:
 			hint = fmt.Sprintf(" (it reserves %d bytes: lower the job streams' size, or raise max_file_store on the server)", p.config.MaxBytes)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shortwire-sms/shortwire/dispatcher/internal/jscode"
 )
 
 // Errors that callers tell apart. A job that is wrong in itself is an
@@ -34,14 +36,6 @@ var (
 	ErrNoOutcome = errors.New("no outcome yet; the job stays with the workers")
 )
 
-// Codes of the JetStream API that nats.go has no name for (nats-server,
-// server/errors.json): each way in which a stream can be full.
-const (
-	codeInsufficientResources = 10023
-	codeStorageExceeded       = 10047
-	codeStoreFailed           = 10077
-)
-
 // fault says which of the errors err is. mend is whether the same publish may
 // succeed at once.
 func fault(err error) (_ error, mend bool) {
@@ -51,14 +45,12 @@ func fault(err error) (_ error, mend bool) {
 		return ErrNoRoute, false
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err), false
+	case errors.As(err, &api) && jscode.Full(api):
+		return fmt.Errorf("%w: %w", ErrFull, err), false
+	case errors.As(err, &api) && jscode.TooLarge(api):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err), false
 	case errors.As(err, &api):
-		switch api.ErrorCode {
-		case codeStoreFailed, codeInsufficientResources, codeStorageExceeded:
-			return fmt.Errorf("%w: %w", ErrFull, err), false
-		case jetstream.JSErrCodeStreamMessageExceedsMaximum:
-			return fmt.Errorf("%w: %w", ErrTooLarge, err), false
-		}
-		return err, api.Code >= 500 || api.Code == 409 // no leader now; or the first copy is being stored
+		return err, jscode.Passing(api)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrReconnectBufExceeded):
 		return fmt.Errorf("%w: %w", ErrUnanswered, err), true
 	}
