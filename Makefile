@@ -20,10 +20,11 @@ test: ## all tests; real Redis where redis-server is installed
 	@command -v redis-server >/dev/null || echo "note: redis-server is not installed, the tests use the in-process stand-in"
 	$(GO) test ./...
 
-check: lint ## everything that CI runs: format, vet, staticcheck, race tests (docs and links too), a short fuzz, tidy diff, vulnerabilities
+check: lint ## everything that CI runs: format, vet, staticcheck, race tests (docs and links too), the tests of deploy/, a short fuzz, tidy diff, vulnerabilities
 	$(GO) test -race ./...
 	@# Not what links the whole program: to build it for the fuzzer takes minutes, and its seeds are tests.
 	$(MAKE) --no-print-directory fuzz FUZZTIME=3s FUZZ='./binds/... ./receipts/... ./dispatcher/internal/... ./dispatcher/sms/... ./dispatcher/text'
+	deploy/check.sh --tests
 	$(GO) mod tidy -diff
 	$(GO) mod verify >/dev/null
 	@# An offline machine has no vulnerability database; say so and go on.
@@ -78,5 +79,5 @@ build: ## static binaries in bin/
 release: ## what a release publishes, in dist/; VERSION=v1.2.3, ARGS=--twice compares two builds, PLATFORMS="linux/amd64"
 	@PLATFORMS="$(PLATFORMS)" deploy/release.sh $(ARGS) $(or $(VERSION),devel)
 
-deploy-check: ## Helm chart, compose file, rules, dashboard, systemd unit, workflows, release; says what it had to leave out
-	@deploy/check.sh
+deploy-check: ## Helm chart, compose file, rules, dashboard, systemd unit, workflows, release; says what it had to leave out; ARGS=--tests: only what wants nothing but Go
+	@deploy/check.sh $(ARGS)
