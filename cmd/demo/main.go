@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -137,10 +138,10 @@ func show(ctx context.Context, o options, parts *embedded, worker *app.App, ende
 	orders := mix(o.jobs, rand.New(rand.NewPCG(o.seed, 0)))
 	t := newTally(orders, func() { quiet.Reset(o.timeout) })
 	if err := follow(ctx, js, t); err != nil {
-		return err
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	if err := publish(ctx, js, orders); err != nil {
-		return err
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	fmt.Printf("Published %d jobs to route %s. The route's limit is 500 submit_sm/s.\n\n", len(orders), route)
 

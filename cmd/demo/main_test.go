@@ -123,6 +123,16 @@ func TestTheDemoShowsNoNumberAndNoTextThatItSent(t *testing.T) {
 	}
 }
 
+func TestADemoThatHearsNothingSaysSoAndFails(t *testing.T) {
+	t.Parallel()
+	demo := exec.CommandContext(t.Context(), os.Args[0], "-jobs", "10", "-timeout", "1ns")
+	demo.Env = append(os.Environ(), asDemo+"=1")
+	out, err := demo.CombinedOutput()
+	if want := "demo: not settled, and no result came for 1ns (seed "; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("no %q, %v:\n%s", want, err, out)
+	}
+}
+
 // trace has the PDUs of the route, from when the worker knows it.
 func trace(t *testing.T, page string) (pdus io.ReadCloser) {
 	t.Helper()
