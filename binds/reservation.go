@@ -13,9 +13,10 @@ var (
 	errAbandoned = errors.New("no response before the context ended")
 )
 
-// Reservation is window slots on one bind. Exactly one of Send and Release
-// must be called, once. It is used again for other jobs, and no longer the
-// caller's after Release, or once Next has returned false.
+// Reservation is window slots on one bind. Exactly one of Send, SendThen and
+// Release must be called, once. It is used again for other jobs, and no longer
+// the caller's after Release, once Next has returned false, or SendThen's
+// function has returned.
 type Reservation struct {
 	bind    *bind
 	session *smpp.Session
@@ -30,6 +31,11 @@ type Reservation struct {
 	over      bool           // ctx ended
 	abandoned []*smpp.Call   // written, unanswered when ctx ended, and not yet told
 	kept      bool           // the session may still know calls of the burst
+
+	// What follows is SendThen's.
+	then  func(sms.Reply)
+	sole  [1]*sms.Message
+	onEnd func(*smpp.Call) // end, made once
 }
 
 // recycle makes the reservation available to others, unless the session may
@@ -39,7 +45,7 @@ func (r *Reservation) recycle() {
 		return
 	}
 	pool := r.bind.pool
-	*r = Reservation{burst: smpp.Burst{Done: r.burst.Done}}
+	*r = Reservation{burst: smpp.Burst{Done: r.burst.Done}, onEnd: r.onEnd}
 	pool.reservations.Put(r)
 }
 
@@ -102,6 +108,36 @@ func (r *Reservation) Send(ctx context.Context, ref sms.JobRef, msgs []*sms.Mess
 		r.write(ctx, n)
 	}
 }
+
+// SendThen writes a message of one part and returns at once. answered is
+// called with its reply where that is found, possibly within SendThen; it must
+// not block. Slots come free when it has returned.
+func (r *Reservation) SendThen(ref *sms.JobRef, m *sms.Message, answered func(sms.Reply)) {
+	if r.slots > 1 {
+		r.session.Release(r.slots - 1)
+	}
+	if r.onEnd == nil {
+		r.onEnd = r.end
+	}
+	r.burst.Ref, r.burst.Then = *ref, r.onEnd
+	r.then, r.sole[0] = answered, m
+	r.open = 1
+	if err := r.session.Go(&r.burst, r.sole[:]); err != nil {
+		answered(r.fate(m.Part, err))
+		r.recycle()
+	}
+}
+
+// end is that of a message that SendThen wrote.
+func (r *Reservation) end(c *smpp.Call) {
+	r.then(r.reply(c))
+	r.recycle()
+}
+
+// Abandon ends the interest in a message that SendThen wrote and whose function
+// was not called yet. It reports whether it will not be: the message is
+// uncertain then, and an acceptance that still comes goes to Deps.Late.
+func (r *Reservation) Abandon() bool { return len(r.session.Abandon(&r.burst)) > 0 }
 
 // Next waits for the next reply, in the order of arrival. It returns false
 // when there has been one for each message, and must be called until then.

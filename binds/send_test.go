@@ -153,6 +153,74 @@ func TestTheEndOfTheContextEndsSendAndLateAnswersAreTold(t *testing.T) {
 	})
 }
 
+func TestWhoDoesNotWaitForAReplyIsToldOrAbandonsIt(t *testing.T) {
+	late := make(chan string, 8)
+	deps := Deps{Late: func(_ context.Context, ref sms.JobRef, a sms.Accepted) { late <- ref.JobID + a.RawMessageID }}
+	sim := smsctest.Config{OnSubmit: func(m *smsctest.Submit) smsctest.Action {
+		switch m.Destination {
+		case "447700900001":
+			return smsctest.Action{Status: 0x58}
+		case "447700900002":
+			return smsctest.Action{MessageID: "b", Hold: true}
+		case "447700900003":
+			return smsctest.Action{Drop: true}
+		}
+		return smsctest.Action{MessageID: "a"}
+	}}
+	bubble(t, sim, Config{Window: 2}, deps, func(t *testing.T, r *rig) {
+		told := make(chan sms.Reply, 8)
+		send := func(to string) *Reservation {
+			res := r.reserve(t, 1)
+			res.SendThen(&sms.JobRef{JobID: to}, parts(1, to)[0], func(reply sms.Reply) { told <- reply })
+			synctest.Wait()
+			return res
+		}
+		want := func(when, id string, code sms.Code) {
+			t.Helper()
+			if len(told) != 1 {
+				t.Fatalf("%s: %d replies", when, len(told))
+			}
+			if got := <-told; got.RawMessageID != id || codes([]sms.Reply{got})[0] != code || got.Bind != "acme/1" {
+				t.Errorf("%s: %+v", when, got)
+			}
+		}
+		send("447700900000")
+		want("accepted", "a", "")
+		send("447700900001")
+		want("throttled", "", sms.CodeThrottled)
+
+		open := send("447700900002")
+		if !open.Abandon() || open.Abandon() {
+			t.Error("what is open cannot be abandoned, or twice")
+		}
+		if r.free() != 1 {
+			t.Errorf("%d slots free while the SMSC holds a message", r.free())
+		}
+		send("447700900000") // on another reservation than the abandoned one
+		want("accepted beside it", "a", "")
+		r.smsc.ReleaseHeld(false)
+		synctest.Wait()
+		if len(told) != 0 || len(late) != 1 || <-late != "447700900002b" {
+			t.Error("an acceptance that was abandoned is not told as late")
+		}
+
+		send("447700900003")
+		r.smsc.CutConnections()
+		synctest.Wait()
+		want("cut", "", sms.CodeUncertain)
+		time.Sleep(2 * time.Second) // back-off of at most a second
+		ended := r.reserve(t, 1)
+		r.smsc.CutConnections()
+		synctest.Wait()
+		ended.SendThen(&sms.JobRef{}, parts(1, "447700900000")[0], func(reply sms.Reply) { told <- reply })
+		want("after the end of its bind", "", sms.CodeUnavailable)
+		time.Sleep(2 * time.Second)
+		if r.free() != 2 {
+			t.Errorf("%d slots free, want 2", r.free())
+		}
+	})
+}
+
 // Reservations are used again; one that a session may still name must not be.
 func TestALateAnswerNamesItsJobThoughOthersCameSince(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"given up by its sender": time.Second, "timed out": time.Hour} {

@@ -121,14 +121,11 @@ func TestABegunJobTriesARefusedAccountWhereNoOthersDo(t *testing.T) {
 	})
 }
 
-// recalls is a Ledger that answers a claim, and keeps the outcome.
+// recalls is a Ledger that keeps the outcome.
 type recalls struct {
 	Ledger
-	claim   sms.Claim
 	outcome *sms.Result
 }
-
-func (r *recalls) Claim(context.Context, sms.JobRef) (sms.Claim, error) { return r.claim, nil }
 
 func (r *recalls) Settle(_ context.Context, _ sms.JobRef, _ string, outcome *sms.Result) error {
 	r.outcome = outcome
@@ -139,13 +136,14 @@ func TestPartsOfARouteThatIsGoneAreJoinedByNoOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ds, _ := chain(t, 9)
-		l := &recalls{claim: sms.Claim{State: sms.ClaimResumed, Token: "t", Via: "b", Parts: []sms.Part{{Number: 1, MessageID: "A1"}}}}
+		l := new(recalls)
+		c := sms.Claim{State: sms.ClaimResumed, Token: "t", Via: "b", Parts: []sms.Part{{Number: 1, MessageID: "A1"}}}
 		ds[0].deps.Ledger = l
 		ds[0].deps.Routes.remove(ds[1])
 		for attempt, want := range map[int]step{1: elsewhere, 5: settled} {
 			a := ds[0].attemptOf(t, false) // all of it is one part here
 			a.ref.Attempt = attempt
-			if got, err := ds[0].claim(t.Context(), a); got != want || err != nil {
+			if got, err := ds[0].claimed(t.Context(), a, c); got != want || err != nil {
 				t.Errorf("attempt %d: step %d, %v, want %d", attempt, got, err, want)
 			}
 		}

@@ -93,6 +93,7 @@ type Dispatcher struct {
 	ahead     [laneCount]*hands       // for jobs that overtake: those of the others may all be taken
 	detours   atomic.Pointer[detours] // written by watch; nil without a fallback
 	jobs      sync.WaitGroup
+	flights   flights
 	stats     stats
 	faults    faults
 }
@@ -174,6 +175,7 @@ func (d *Dispatcher) Run(intake, work context.Context) error {
 		f.Notify(d.turnstile.renewed, d.turnstile.demand)
 	}
 	defer d.turnstile.stop()
+	defer context.AfterFunc(work, d.leaveOpen)()
 	d.deps.Routes.add(d)
 	defer d.deps.Routes.remove(d)
 

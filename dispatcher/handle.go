@@ -12,62 +12,92 @@ import (
 // handle is the life of a job: decode → encode and split → wait for lane and
 // rate → claim → send each part, recording what is accepted → publish → ack.
 //
-// intake ends when a drain begins: jobs that were not begun are handed back.
-// work ends when the drain is out of time: nothing more is waited for.
-func (d *Dispatcher) handle(intake, work context.Context, hands *hands, del Delivery) {
+// A job that need not wait for its turn, and with which all goes well, is not
+// waited with either: see straight.go. All others have a goroutine, which
+// begins here or takes over from there.
+func (d *Dispatcher) handle(s *shift, del Delivery) {
 	place := uint64(d.stats.received.Add(1))
 	a, err := d.decode(del)
-	a.place, a.hands = place, hands
-	defer d.leave(a)
-	if err != nil {
-		d.refuse(work, a, err)
-		return
+	a.place, a.shift = place, s
+	switch {
+	case err != nil:
+		d.alone(a, func() (again bool) { d.refuse(s.work, a, err); return false })
+	case !d.begin(a): // this process has the job in hand already
+		d.alone(a, func() (again bool) { d.postpone(s.work, a); return false })
+	case !d.goStraight(a):
+		d.alone(a, func() (again bool) { return d.round(a) })
 	}
-	if !d.begin(a) { // this process has the job in hand already
-		d.postpone(work, a)
-		return
-	}
+}
 
-	for {
-		turn, err := d.admit(intake, a)
-		a.late = errors.Is(err, errExpired)
-		switch {
-		case errors.Is(err, errNoWay):
-			d.putOff(work, a)
-			return
-		case err != nil && !a.late:
-			a.del.HandBack(0)
-			return
+// shift is a time in which jobs of a lane are taken.
+type shift struct {
+	intake context.Context // ends when a drain begins: jobs that were not begun are handed back
+	work   context.Context // ends when the drain is out of time: nothing more is waited for
+	hands  *hands          // that each job takes one of
+}
+
+// alone has a goroutine take the job to its end, round by round.
+func (d *Dispatcher) alone(a *attempt, first func() (again bool)) {
+	d.jobs.Go(func() {
+		for again := first(); again; {
+			again = d.round(a)
 		}
-		failpoint.Hit("before-claim")
-		s, err := d.claim(work, a)
-		a.journey.passed(StageClaim, err)
-		if s == proceed && err == nil && !a.punctual(work) {
-			s = elsewhere
-		}
-		if turn != nil && (s != proceed || err != nil) {
-			turn.Release()
-		}
-		if s != elsewhere && s != proceed || err != nil {
-			d.conclude(work, a, s, err)
-			return
-		}
-		failpoint.Hit("after-claim")
-		if s == proceed {
-			if err := d.send(work, a, turn); err != nil {
-				d.giveBack(work, a)
-				return
-			}
-			if len(a.todo) == 0 || !a.waits() {
-				break
-			}
-		}
-		if err := d.unclaim(work, a); err != nil {
-			d.giveBack(work, a)
-			return
-		}
+		d.leave(a)
+	})
+}
+
+// round is one turn of a job, and reports whether it needs another.
+func (d *Dispatcher) round(a *attempt) (again bool) {
+	turn, err := d.admit(a.shift.intake, a)
+	a.late = errors.Is(err, errExpired)
+	switch {
+	case errors.Is(err, errNoWay):
+		d.putOff(a.shift.work, a)
+		return false
+	case err != nil && !a.late:
+		a.del.HandBack(0)
+		return false
 	}
-	d.settle(work, a)
+	failpoint.Hit("before-claim")
+	c, err := d.deps.Ledger.Claim(a.shift.work, a.ref)
+	return d.goOn(a, turn, c, err)
+}
+
+// goOn is the rest of a round, after the claim.
+func (d *Dispatcher) goOn(a *attempt, turn Reservation, c sms.Claim, err error) (again bool) {
+	work, s := a.shift.work, proceed
+	if err == nil {
+		s, err = d.claimed(work, a, c)
+	}
+	a.journey.passed(StageClaim, err)
+	if s == proceed && err == nil && !a.punctual(work) {
+		s = elsewhere
+	}
+	if turn != nil && (s != proceed || err != nil) {
+		turn.Release()
+	}
+	if s != elsewhere && s != proceed || err != nil {
+		d.conclude(work, a, s, err)
+		return false
+	}
+	failpoint.Hit("after-claim")
+	if s == elsewhere {
+		return d.unclaim(work, a)
+	}
+	if err := d.send(work, a, turn); err != nil {
+		d.giveBack(work, a)
+		return false
+	}
+	return d.sent(a)
+}
+
+// sent goes on after the answers to what was sent in one turn.
+func (d *Dispatcher) sent(a *attempt) (again bool) {
+	if len(a.todo) == 0 || !a.waits() {
+		d.settle(a.shift.work, a)
+		return false
+	}
+	return d.unclaim(a.shift.work, a)
 }
 
 // attempt is one attempt at one job.
@@ -93,9 +123,10 @@ type attempt struct {
 	outcome *sms.Result // once known
 	lost    time.Time   // since when the ledger may have forgotten the job
 
-	hands   *hands // that the job takes one of
-	listed  bool   // entered in InHand
-	leaving bool   // the outcome is on its way to where its end comes from
+	shift   *shift
+	listed  bool // entered in InHand
+	leaving bool // the outcome is on its way to where its end comes from
+	flight  flight
 
 	journey *Journey // nil: the job is not traced
 }
@@ -173,14 +204,11 @@ const (
 	elsewhere             // another route has something of it, or its turn was over: wait for another turn
 )
 
-// claim asks the ledger for the job, right before the first write, so that
-// only what is on the wire can ever be in doubt. A job that expired is claimed
-// too, but never goes on: it may have its outcome already, or be in doubt.
-func (d *Dispatcher) claim(work context.Context, a *attempt) (step, error) {
-	c, err := d.deps.Ledger.Claim(work, a.ref)
-	if err != nil {
-		return proceed, err
-	}
+// claimed says what follows from the ledger's answer. The claim comes right
+// before the first write, so that only what is on the wire can ever be in
+// doubt. A job that expired is claimed too, but never goes on: it may have its
+// outcome already, or be in doubt.
+func (d *Dispatcher) claimed(work context.Context, a *attempt, c sms.Claim) (step, error) {
 	switch c.State {
 	case sms.ClaimSettled:
 		a.outcome = c.Outcome
@@ -229,34 +257,19 @@ func (d *Dispatcher) conclude(work context.Context, a *attempt, s step, err erro
 // error is not nil when work ended before an answer could be recorded.
 func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) error {
 	var lost error
-	a.hands.away()
+	a.shift.hands.away()
 	answered := false
 	turn.Send(work, a.ref, a.todo[:min(len(a.todo), a.turn)])
 	for reply, ok := turn.Next(work); ok; reply, ok = turn.Next(work) {
 		if !answered {
-			a.hands.back()
+			a.shift.hands.back()
 			answered = true
 		}
-		a.journey.answered(a, &reply)
 		if reply.Err != nil {
-			reply.Err = a.judge(reply.Err)
-			a.note(reply.Err)
-			a.out.heed(&reply)
+			a.refusedBy(&reply)
 			continue
 		}
-		a.carried(reply)
-		a.out.stats.latency.Add(reply.Latency)
-		if len(a.parts)+1 == a.total {
-			a.outcome = a.result(sms.KindSubmitted, nil)
-		}
-		failpoint.Hit("before-record")
-		now := time.Now()
-		if f := a.out.turnstile.fleet; f != nil {
-			f.Accepted(now.Add(-reply.Latency))
-		}
-		part, err := d.deps.Ledger.Accept(work, a.ref, a.token, sms.Accepted{
-			Part: reply.Part, PartsTotal: a.total, RawMessageID: reply.RawMessageID, At: now,
-		}, a.parts, a.outcome)
+		part, err := d.deps.Ledger.Accept(work, a.ref, a.token, a.acceptedBy(&reply), a.parts, a.outcome)
 		a.journey.passed(StageRecord, err)
 		if err != nil {
 			lost = err
@@ -271,12 +284,41 @@ func (d *Dispatcher) send(work context.Context, a *attempt, turn Reservation) er
 	return lost
 }
 
+// refusedBy takes a reply that is no acceptance.
+func (a *attempt) refusedBy(reply *sms.Reply) {
+	a.journey.answered(a, reply)
+	reply.Err = a.judge(reply.Err)
+	a.note(reply.Err)
+	a.out.heed(reply)
+}
+
+// acceptedBy takes an acceptance and returns what the ledger is to know of it.
+// With the last part the job has its outcome.
+func (a *attempt) acceptedBy(reply *sms.Reply) sms.Accepted {
+	a.journey.answered(a, reply)
+	a.carried(*reply)
+	a.out.stats.latency.Add(reply.Latency)
+	if len(a.parts)+1 == a.total {
+		a.outcome = a.result(sms.KindSubmitted, nil)
+	}
+	failpoint.Hit("before-record")
+	now := time.Now()
+	if f := a.out.turnstile.fleet; f != nil {
+		f.Accepted(now.Add(-reply.Latency))
+	}
+	return sms.Accepted{Part: reply.Part, PartsTotal: a.total, RawMessageID: reply.RawMessageID, At: now}
+}
+
 // unclaim gives the claim back before waiting for another turn: parts that
-// were never written must not look in doubt if this process dies meanwhile.
-func (d *Dispatcher) unclaim(work context.Context, a *attempt) error {
+// were never written must not look in doubt if this process dies meanwhile. It
+// reports whether that turn may come.
+func (d *Dispatcher) unclaim(work context.Context, a *attempt) (again bool) {
 	err := d.deps.Ledger.Release(work, a.ref, a.token, a.parts)
 	a.token = ""
-	return err
+	if err != nil {
+		d.giveBack(work, a)
+	}
+	return err == nil
 }
 
 // settle decides what the answers mean: done, another attempt, or the end.

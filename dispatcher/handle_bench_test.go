@@ -33,6 +33,12 @@ func (t *instantTurn) Release() {}
 
 func (t *instantTurn) Send(_ context.Context, _ sms.JobRef, m []*sms.Message) { t.part = m[0].Part }
 
+func (t *instantTurn) SendThen(_ *sms.JobRef, m *sms.Message, answered func(sms.Reply)) {
+	answered(sms.Reply{Part: m.Part, RawMessageID: "7f2a", Bind: "acme/1"})
+}
+
+func (*instantTurn) Abandon() bool { return false }
+
 func (t *instantTurn) Next(context.Context) (sms.Reply, bool) {
 	part := t.part
 	t.part = 0
@@ -41,6 +47,14 @@ func (t *instantTurn) Next(context.Context) (sms.Reply, bool) {
 
 func (instantLedger) Claim(context.Context, sms.JobRef) (sms.Claim, error) {
 	return sms.Claim{State: sms.ClaimFresh, Token: "t"}, nil
+}
+
+func (instantLedger) ClaimThen(_ context.Context, _ *sms.JobRef, answered func(sms.Claim, error)) {
+	answered(sms.Claim{State: sms.ClaimFresh, Token: "t"}, nil)
+}
+
+func (instantLedger) AcceptThen(_ context.Context, _ *sms.JobRef, _ string, a sms.Accepted, _ []sms.Part, _ *sms.Result, recorded func(sms.Part, error)) {
+	recorded(sms.Part{Number: a.Part}, nil)
 }
 
 func (instantLedger) Accept(_ context.Context, _ sms.JobRef, _ string, a sms.Accepted, _ []sms.Part, _ *sms.Result) (sms.Part, error) {
@@ -82,11 +96,11 @@ func benchHandle(b *testing.B, deps Deps, delivery func(i int) Delivery) {
 		b.Fatal(err)
 	}
 	defer d.turnstile.stop()
-	hands, ctx := newHands(1), b.Context()
+	shift := &shift{intake: b.Context(), work: b.Context(), hands: newHands(1)}
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		d.handle(ctx, ctx, hands, delivery(i))
+		d.handle(shift, delivery(i))
 		i++
 	}
 }

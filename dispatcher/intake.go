@@ -25,12 +25,13 @@ func (d *Dispatcher) overtake(ctx context.Context, route string, lane sms.Lane, 
 // off duty. When it is to take more or fewer at a time it begins anew: the
 // server takes back at once what was fetched and not begun.
 func (d *Dispatcher) consumeLane(intake, work context.Context, lane sms.Lane, hands *hands, from source) error {
+	s := &shift{intake: intake, work: work, hands: hands}
 	for intake.Err() == nil {
 		d.duty.wait(intake)
 		pass, end := context.WithCancelCause(intake)
 		limit := hands.until(func() { end(errResized) })
 		leave := d.duty.until(func() { end(errStandby) })
-		err := d.consume(pass, intake, work, lane, hands, func(handle func(Delivery)) error {
+		err := d.consume(pass, s, lane, func(handle func(Delivery)) error {
 			return from(pass, d.route, lane, min(limit, d.config().Prefetch), handle)
 		})
 		hands.until(nil)
@@ -46,26 +47,15 @@ func (d *Dispatcher) consumeLane(intake, work context.Context, lane sms.Lane, ha
 // errResized ends a pass of consumeLane.
 var errResized = errors.New("the number of jobs in hand changes")
 
-// consume runs each job of one lane in a goroutine, which gives its hand back.
-// Goroutines are kept for the next job: their stacks have grown to what a job
-// needs. It returns when pass, a part of intake, ends.
-func (d *Dispatcher) consume(pass, intake, work context.Context, lane sms.Lane, hands *hands, deliver func(handle func(Delivery)) error) error {
-	next := make(chan Delivery) // written by handle, read by idle goroutines
-	defer close(next)
+// consume begins each job of one lane as hands come free. It returns when
+// pass, a part of the shift's intake, ends; the jobs end later.
+func (d *Dispatcher) consume(pass context.Context, s *shift, lane sms.Lane, deliver func(handle func(Delivery)) error) error {
 	err := deliver(func(del Delivery) {
-		if err := hands.take(pass); err != nil {
+		if err := s.hands.take(pass); err != nil {
 			del.HandBack(0)
 			return
 		}
-		select {
-		case next <- del:
-		default:
-			d.jobs.Go(func() {
-				for ok := true; ok; del, ok = <-next {
-					d.handle(intake, work, hands, del)
-				}
-			})
-		}
+		d.handle(s, del)
 	})
 	if err != nil && pass.Err() == nil {
 		return fmt.Errorf("consume %s/%s: %w", d.route, lane, err)

@@ -35,6 +35,14 @@ func (s *stalling) Claim(context.Context, sms.JobRef) (sms.Claim, error) {
 	return sms.Claim{State: sms.ClaimFresh, Token: "t"}, nil
 }
 
+func (s *stalling) ClaimThen(ctx context.Context, ref *sms.JobRef, answered func(sms.Claim, error)) {
+	go func() { answered(s.Claim(ctx, *ref)) }()
+}
+
+func (s *stalling) AcceptThen(_ context.Context, _ *sms.JobRef, _ string, a sms.Accepted, _ []sms.Part, _ *sms.Result, recorded func(sms.Part, error)) {
+	recorded(sms.Part{Number: a.Part}, nil)
+}
+
 func (s *stalling) Accept(_ context.Context, _ sms.JobRef, _ string, a sms.Accepted, _ []sms.Part, _ *sms.Result) (sms.Part, error) {
 	return sms.Part{Number: a.Part}, nil
 }
@@ -72,6 +80,15 @@ func (r *onWire) Send(_ context.Context, _ sms.JobRef, msgs []*sms.Message) {
 		r.wire.written = append(r.wire.written, time.Now())
 	}
 	r.open = msgs
+}
+
+func (r *onWire) SendThen(ref *sms.JobRef, m *sms.Message, answered func(sms.Reply)) {
+	r.Send(context.Background(), *ref, []*sms.Message{m})
+	go func() {
+		reply, _ := r.Next(context.Background())
+		answered(reply)
+		r.Release()
+	}()
 }
 
 func (r *onWire) Next(context.Context) (sms.Reply, bool) {
@@ -139,13 +156,11 @@ func through(t *testing.T, jobs, parts int, l *stalling) []time.Time {
 	}
 	w.Notify(d.turnstile.turn)
 	defer d.turnstile.stop()
-	var all sync.WaitGroup
+	shift := &shift{intake: t.Context(), work: t.Context(), hands: newHands(jobs)}
 	for i := range jobs {
-		all.Go(func() {
-			d.handle(t.Context(), t.Context(), newHands(jobs), handed{id: fmt.Sprintf("j-%d", i), parts: 1 + i%parts})
-		})
+		d.handle(shift, handed{id: fmt.Sprintf("j-%d", i), parts: 1 + i%parts})
 	}
-	all.Wait()
+	d.jobs.Wait()
 	if got := p.n[sms.KindSubmitted]; got != jobs || len(p.n) != 1 {
 		t.Errorf("results %v, want %d submitted", p.n, jobs)
 	}

@@ -28,7 +28,7 @@ func (d *Dispatcher) end(a *attempt) {
 	if a.listed {
 		d.deps.InHand.remove(jobKey{a.ref.Producer, a.ref.JobID})
 	}
-	a.hands.put()
+	a.shift.hands.put()
 	d.traceEnds(a)
 }
 
@@ -261,8 +261,7 @@ func (a *attempt) stranded(via string) *sms.Result {
 // retry hands the claim back and stores the job for its next attempt. Being
 // throttled is not the job's fault and costs it none.
 func (d *Dispatcher) retry(work context.Context, a *attempt, at time.Time) {
-	if err := d.unclaim(work, a); err != nil {
-		d.giveBack(work, a)
+	if !d.unclaim(work, a) {
 		return
 	}
 	failpoint.Hit("after-release")

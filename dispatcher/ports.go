@@ -92,12 +92,17 @@ type DeadLetter struct {
 type Ledger interface {
 	// Claim asks for the job, in one atomic step.
 	Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error)
+	// ClaimThen is Claim without waiting. answered is called once, possibly
+	// before ClaimThen returns, and must not block.
+	ClaimThen(ctx context.Context, ref *sms.JobRef, answered func(sms.Claim, error))
 	// Accept records an accepted part: its message id → job correlation and
 	// the job's progress; parts is what was accepted before it. When outcome is not nil the
 	// job is settled with it in the same step, outcome.Parts then gains the part.
 	// Receipts that were parked under the id are published. The part
 	// is returned with its message id by the route's rule.
 	Accept(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error)
+	// AcceptThen is Accept without waiting, as ClaimThen is Claim.
+	AcceptThen(ctx context.Context, ref *sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result, recorded func(sms.Part, error))
 	// Settle records the outcome of a job that was claimed with token.
 	Settle(ctx context.Context, ref sms.JobRef, token string, outcome *sms.Result) error
 	// Release hands a claim back: the next Claim answers Resumed with these parts.
@@ -117,7 +122,8 @@ type Binds interface {
 }
 
 // Reservation is n free window slots on one bind. It is no longer the
-// caller's after Release, or once Next has returned false.
+// caller's after Release, once Next has returned false, or once SendThen's
+// function has returned.
 type Reservation interface {
 	// Send writes the messages, at most n, without waiting for replies. ref
 	// travels along for answers that come after their timeout.
@@ -127,7 +133,14 @@ type Reservation interface {
 	// free as replies arrive. When ctx ends the unanswered messages are
 	// uncertain, the unwritten ones unavailable.
 	Next(ctx context.Context) (sms.Reply, bool)
-	// Release gives the slots back unused. Not after Send.
+	// SendThen writes one message and returns at once. answered is called with
+	// its reply, possibly before SendThen returns, and must not block.
+	SendThen(ref *sms.JobRef, m *sms.Message, answered func(sms.Reply))
+	// Abandon ends the interest in what SendThen wrote and has no reply. It
+	// reports whether that is so: answered is not called then, and the message
+	// is uncertain.
+	Abandon() bool
+	// Release gives the slots back unused. Not after Send or SendThen.
 	Release()
 }
 

@@ -141,6 +141,48 @@ func (t *turnstile) waitFor(ctx context.Context, lane sms.Lane, producer string,
 	return pass{}, context.Cause(ctx)
 }
 
+// passAtOnce lets a message of one part through if nobody waits, and if slot
+// and token are there: what waitFor and turn would do, without a waiter.
+func (t *turnstile) passAtOnce(lane int) (p pass, ok bool) {
+	t.mu.Lock()
+	if t.contested(lane) {
+		t.mu.Unlock()
+		return pass{}, false
+	}
+	res, _ := t.binds.Reserve(1)
+	if res == nil {
+		t.mu.Unlock()
+		return pass{}, false
+	}
+	if wait := t.take(1, lane == laneHigh); wait > 0 {
+		t.mu.Unlock()
+		res.Release()
+		return pass{}, false
+	}
+	for t.credits[lane] <= 0 {
+		t.newRound()
+	}
+	t.credits[lane]--
+	t.limit(t.idle())
+	p = pass{res, 1, t.deadline()}
+	t.mu.Unlock()
+	return p, true
+}
+
+// contested reports whether a job of the lane must queue: others do, or
+// nothing may pass now. Called with mu held.
+func (t *turnstile) contested(lane int) bool {
+	if t.closed[lane] || t.away || t.account.on || len(t.late) > 0 {
+		return true
+	}
+	for i := range t.queues {
+		if !t.closed[i] && t.queues[i].n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // turn lets through as many jobs as slots and tokens allow.
 func (t *turnstile) turn() {
 	if unused := t.grant(); unused != nil {
@@ -281,9 +323,14 @@ func (t *turnstile) next() int {
 		if !waiting {
 			return -1
 		}
-		for i, w := range t.weights {
-			t.credits[i] = min(t.credits[i]+w, savings*w)
-		}
+		t.newRound()
+	}
+}
+
+// newRound gives every lane its credit. Called with mu held.
+func (t *turnstile) newRound() {
+	for i, w := range t.weights {
+		t.credits[i] = min(t.credits[i]+w, savings*w)
 	}
 }
 

@@ -49,6 +49,10 @@ func (h *held) Release() {
 
 func (h *held) Send(context.Context, sms.JobRef, []*sms.Message) { panic("not used here") }
 
+func (h *held) SendThen(*sms.JobRef, *sms.Message, func(sms.Reply)) { panic("not used here") }
+
+func (h *held) Abandon() bool { panic("not used here") }
+
 func (h *held) Next(context.Context) (sms.Reply, bool) { panic("not used here") }
 
 // tokens is a Limiter over x/time/rate; nil means unlimited.

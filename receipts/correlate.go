@@ -20,12 +20,12 @@ type messageID struct {
 	parked *list    // reads the receipts that were before it
 }
 
-func (d *Desk) newMessageID(ref sms.JobRef, a sms.Accepted, part sms.Part) messageID {
+func (d *Desk) newMessageID(ref *sms.JobRef, a sms.Accepted, part sms.Part) messageID {
 	carrier := ref.Carrier()
 	route := d.route(carrier)
 	id := messageID{
 		route: route, key: route.IDs.Submit.Key(a.RawMessageID),
-		owner: correlation{JobRef: ref, Part: a.Part, Total: a.PartsTotal, ID: part.MessageID},
+		owner: correlation{JobRef: *ref, Part: a.Part, Total: a.PartsTotal, ID: part.MessageID},
 	}
 	id.owner.Trace = ref.Trace.Child(a.Part) // the span of its submit
 	route.counters.matching.submitted(a.RawMessageID, a.At, route.ParkingTTL)
@@ -45,6 +45,15 @@ func (id *messageID) commands(cmds []redis.Cmder) []redis.Cmder {
 		return cmds
 	}
 	return append(cmds, id.write.setIfAbsent(id.route.correlationTTL), id.parked.again())
+}
+
+// plainly reports whether meet will find nothing to do.
+func (id *messageID) plainly() bool {
+	if id.key == "" {
+		return true
+	}
+	before := id.write.Val()
+	return (before == "" || before == string(id.write.value)) && len(id.parked.Val()) == 0
 }
 
 // meet looks at the answers to commands: whether the id was another's, and

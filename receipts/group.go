@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,7 @@ type group struct {
 // batch is what goes in one pipeline.
 type batch struct {
 	queued []queued
+	steps  []step        // for which nobody waits; see then
 	woken  chan struct{} // closed when the batch has ended or is overdue
 	ended  chan struct{} // made before woken is closed, nil unless overdue; closed by the flusher
 	err    error         // of the batch as a whole; settled before it has ended
@@ -55,18 +57,43 @@ type queued struct {
 	cmd redis.Cmder
 }
 
+// step is commands of a batch whose answers somebody is to be told.
+type step struct {
+	ctx      context.Context
+	from, to int // of batch.queued
+	then     func(error)
+	err      error // settled with the batch's
+	told     bool  // guarded by group.mu
+}
+
 // run executes the commands of one step, in order, and returns the first
 // error among them; that a key is absent is none. When ctx ends first, which
 // may take overdueAfter to be noticed, the commands may still run, and belong
 // to the flusher.
 func (g *group) run(ctx context.Context, cmds ...redis.Cmder) error {
-	if err := g.enqueue(ctx, cmds).wait(ctx); err != nil {
+	if err := g.enqueue(ctx, cmds, nil).wait(ctx); err != nil {
 		return err
 	}
 	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+		if err := refusal(cmd); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// then has the commands of one step executed as run does, and returns at once.
+// answered is called with what run would return, from a goroutine that others
+// of the batch share: it must not block. A goroutine that waits for its answer
+// is woken on a stack that has gone cold, which costs more than the command.
+func (g *group) then(ctx context.Context, answered func(error), cmds ...redis.Cmder) {
+	g.enqueue(ctx, cmds, answered)
+}
+
+// refusal is the error of a command; that its key is absent is none.
+func refusal(cmd redis.Cmder) error {
+	if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+		return err
 	}
 	return nil
 }
@@ -84,7 +111,7 @@ func (b *batch) wait(ctx context.Context) error {
 	return b.err
 }
 
-func (g *group) enqueue(ctx context.Context, cmds []redis.Cmder) *batch {
+func (g *group) enqueue(ctx context.Context, cmds []redis.Cmder, then func(error)) *batch {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var b *batch
@@ -97,6 +124,9 @@ func (g *group) enqueue(ctx context.Context, cmds []redis.Cmder) *batch {
 	}
 	for _, cmd := range cmds {
 		b.queued = append(b.queued, queued{ctx, cmd})
+	}
+	if then != nil {
+		b.steps = append(b.steps, step{ctx: ctx, from: len(b.queued) - len(cmds), to: len(b.queued), then: then})
 	}
 	if !g.running {
 		g.running, g.idle = true, make(chan struct{})
@@ -155,22 +185,49 @@ func (g *group) exec(b *batch) {
 	g.cmds = g.cmds[:0]
 }
 
-// end wakes who waits for the batch.
+// end wakes who waits for the batch, and has the others told.
 func (g *group) end(b *batch) {
+	for i := range b.steps {
+		b.steps[i].err = b.answer(&b.steps[i])
+	}
 	clear(b.queued)
 	g.mu.Lock()
 	g.flying, g.spare = nil, b.queued[:0]
+	b.steps = slices.DeleteFunc(b.steps, func(s step) bool { return s.told })
 	wake := b.woken
 	if b.ended != nil {
 		wake = b.ended
 	}
 	g.mu.Unlock()
 	close(wake)
+	if len(b.steps) > 0 {
+		go tell(b.steps)
+	}
+}
+
+// answer is what run would return for the step.
+func (b *batch) answer(s *step) error {
+	if b.err != nil {
+		return b.err
+	}
+	for _, q := range b.queued[s.from:s.to] {
+		if err := refusal(q.cmd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tell(steps []step) {
+	for i := range steps {
+		steps[i].then(steps[i].err)
+	}
 }
 
 // rouse has everybody who waits look at their ctx, now and after each further
-// overdueAfter.
+// overdueAfter, and tells those who do not wait and whose ctx has ended.
 func (g *group) rouse() {
+	var ended []step
 	g.mu.Lock()
 	var asleep []*batch
 	if g.running {
@@ -182,6 +239,12 @@ func (g *group) rouse() {
 	}
 	n := 0
 	for _, b := range asleep {
+		for i := range b.steps {
+			if s := &b.steps[i]; !s.told && s.ctx.Err() != nil {
+				s.told = true
+				ended = append(ended, step{then: s.then, err: context.Cause(s.ctx)})
+			}
+		}
 		if b.ended == nil {
 			b.ended = make(chan struct{})
 			asleep[n] = b
@@ -192,6 +255,7 @@ func (g *group) rouse() {
 	for _, b := range asleep[:n] {
 		close(b.woken)
 	}
+	tell(ended)
 }
 
 // unanswered returns the error of a pipeline unless it is that of a command.

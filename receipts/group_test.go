@@ -107,6 +107,61 @@ func TestACallerLeavesAStalledRedisAndWhatItDidNotSendIsDropped(t *testing.T) {
 	}
 }
 
+func TestWhoDoesNotWaitIsToldOnceAlsoWhenItLeaves(t *testing.T) {
+	t.Parallel()
+	srv := start(t)
+	c := redis.NewClient(&redis.Options{Addr: srv.Addr}) // waits 3 s for an answer
+	t.Cleanup(func() { _ = c.Close() })
+	s := newTestStore(t, c)
+	var mu sync.Mutex
+	told := make(map[string][]error)
+	ask := func(ctx context.Context, key string) {
+		s.group.then(ctx, func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[key] = append(told[key], err)
+		}, redis.NewStatusCmd(ctx, "set", key, key), redis.NewStatusCmd(ctx, "set", key))
+	}
+	heard := func(n int) func() bool {
+		return func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(told) == n
+		}
+	}
+	ask(t.Context(), "refused") // by its second command
+	until(t, "the first is told", heard(1))
+	resume := srv.Stall()
+	impatient, leave := context.WithCancel(t.Context())
+	defer leave()
+	ask(impatient, "in flight")
+	until(t, "it is in the pipeline", func() bool {
+		s.group.mu.Lock()
+		defer s.group.mu.Unlock()
+		return s.group.flying != nil
+	})
+	ask(impatient, "waiting")
+	ask(t.Context(), "patient")
+	leave()
+	until(t, "those who left are told", heard(3))
+	resume()
+	until(t, "all are told", heard(4))
+	if err := s.group.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, key := range []string{"refused", "in flight", "waiting", "patient"} {
+		left := key == "in flight" || key == "waiting"
+		if got := told[key]; len(got) != 1 || got[0] == nil || errors.Is(got[0], context.Canceled) != left {
+			t.Errorf("%s is told %v", key, got)
+		}
+	}
+	if got := c.Exists(t.Context(), "waiting", "patient").Val(); got != 1 {
+		t.Errorf("%d of what waited was sent, want what somebody waits for", got)
+	}
+}
+
 // go-redis tells this error to nobody but who executes the pipeline.
 func TestARefusedConnectionIsNoAnswer(t *testing.T) {
 	t.Parallel()

@@ -158,10 +158,32 @@ func must[T any](v T, err error) func(tb testing.TB) T {
 	}
 }
 
-// claim claims and checks the state.
+// claimThen is Ledger.Claim by way of ClaimThen.
+func claimThen(ctx context.Context, l *Ledger, ref sms.JobRef) (c sms.Claim, err error) {
+	answered := make(chan struct{})
+	l.ClaimThen(ctx, &ref, func(claim sms.Claim, fault error) {
+		c, err = claim, fault
+		close(answered)
+	})
+	<-answered
+	return c, err
+}
+
+// acceptThen is Ledger.Accept by way of AcceptThen.
+func acceptThen(ctx context.Context, l *Ledger, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (p sms.Part, err error) {
+	recorded := make(chan struct{})
+	l.AcceptThen(ctx, &ref, token, a, parts, outcome, func(part sms.Part, fault error) {
+		p, err = part, fault
+		close(recorded)
+	})
+	<-recorded
+	return p, err
+}
+
+// claim claims, as most jobs do, and checks the state.
 func claim(tb testing.TB, d *Desk, ref sms.JobRef, want sms.ClaimState) sms.Claim {
 	tb.Helper()
-	c, err := d.Ledger().Claim(tb.Context(), ref)
+	c, err := claimThen(tb.Context(), d.Ledger(), ref)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -171,7 +193,8 @@ func claim(tb testing.TB, d *Desk, ref sms.JobRef, want sms.ClaimState) sms.Clai
 	return c
 }
 
-// submit claims a job and records its parts as accepted, with an outcome.
+// submit claims a job and records its parts as accepted, with an outcome. A
+// sole part is recorded as most are.
 func submit(tb testing.TB, d *Desk, ref sms.JobRef, ids ...string) *sms.Result {
 	tb.Helper()
 	c := claim(tb, d, ref, sms.ClaimFresh)
@@ -182,7 +205,13 @@ func submit(tb testing.TB, d *Desk, ref sms.JobRef, ids ...string) *sms.Result {
 		if i == len(ids)-1 {
 			last = outcome
 		}
-		part, err := d.Ledger().Accept(tb.Context(), ref, c.Token, accepted(i+1, len(ids), id), parts, last)
+		accept := d.Ledger().Accept
+		if len(ids) == 1 {
+			accept = func(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error) {
+				return acceptThen(ctx, d.Ledger(), ref, token, a, parts, outcome)
+			}
+		}
+		part, err := accept(tb.Context(), ref, c.Token, accepted(i+1, len(ids), id), parts, last)
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -35,10 +34,43 @@ var ErrClaimLost = errors.New("receipts: the claim was lost to another worker")
 // Claim asks for the job in one round trip when nobody has begun it. Asked
 // again after a lost answer it recognises its own claim by the token.
 func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
+	return l.claimAs(ctx, ref, l.token())
+}
+
+// ClaimThen is Claim for a job that nobody has begun, most likely, and returns
+// at once: answered must not block, and may be called before. A job that was
+// begun, or a Redis that is away, takes longer.
+func (l *Ledger) ClaimThen(ctx context.Context, ref *sms.JobRef, answered func(sms.Claim, error)) {
+	token := l.token()
+	inTurn := func() {
+		answered(l.claimAs(ctx, *ref, token))
+	}
+	if ref.Stored != 0 || !l.desk.lease.held() {
+		go inTurn()
+		return
+	}
+	cmd, err := l.claimCommand(ref, token)
+	if err != nil {
+		answered(sms.Claim{}, err)
+		return
+	}
+	l.desk.store.group.then(ctx, func(err error) {
+		if err != nil || cmd.Val() != "" {
+			go inTurn()
+			return
+		}
+		l.desk.store.answered()
+		l.desk.store.done(cmd)
+		l.counters.fresh.Add(1)
+		answered(sms.Claim{State: sms.ClaimFresh, Token: token, Doubt: ref.Doubt, Via: ref.Via}, nil)
+	}, cmd)
+}
+
+// claimAs is Claim under a token that may have been written already.
+func (l *Ledger) claimAs(ctx context.Context, ref sms.JobRef, token string) (sms.Claim, error) {
 	if err := l.desk.lease.ensure(ctx); err != nil {
 		return sms.Claim{}, err
 	}
-	token := l.token()
 	for {
 		found, err := l.claim(ctx, ref, token)
 		if err != nil {
@@ -65,19 +97,25 @@ func (l *Ledger) Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error) {
 
 // claim writes our claim unless the job has a record, and answers that.
 func (l *Ledger) claim(ctx context.Context, ref sms.JobRef, token string) (found string, err error) {
-	mine := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, carrier: ref.Carrier(), doubt: ref.Doubt, replay: ref.Replay}
-	cmd := l.desk.store.command()
-	cmd.key = l.desk.keys.appendJob(cmd.key, ref.Producer, ref.JobID)
-	if cmd.value, err = mine.append(cmd.value); err != nil {
+	cmd, err := l.claimCommand(&ref, token)
+	if err != nil {
 		return "", err
 	}
-	ttl := l.desk.route(ref.Route).ledgerTTL
-	if _, err = one(ctx, l.desk.store, "claim job", func() *command { return cmd.setIfAbsent(ttl) }); err != nil {
+	if _, err = one(ctx, l.desk.store, "claim job", cmd.again); err != nil {
 		return "", err
 	}
 	found = cmd.Val()
 	l.desk.store.done(cmd)
 	return found, nil
+}
+
+func (l *Ledger) claimCommand(ref *sms.JobRef, token string) (*command, error) {
+	mine := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, carrier: ref.Carrier(), doubt: ref.Doubt, replay: ref.Replay}
+	cmd := l.desk.store.command()
+	cmd.key = l.desk.keys.appendJob(cmd.key, ref.Producer, ref.JobID)
+	var err error
+	cmd.value, err = mine.append(cmd.value)
+	return cmd.setIfAbsent(l.desk.route(ref.Route).ledgerTTL), err
 }
 
 // token names one claim among all of all workers.
@@ -185,58 +223,12 @@ func (l *Ledger) swap(ctx context.Context, key, old string, next *record, route 
 	return now, !other, nil
 }
 
-// Accept records an accepted part: the message id, and the job's progress or,
-// with outcome, its end. It publishes receipts that came before it. The part
-// comes back with its id by the route's rule and is added to outcome.
-//
-// The id is written before parked receipts are looked for; see parkScript.
-// In Redis Cluster the record lies elsewhere than the id; both are repeated
-// until both are written.
-func (l *Ledger) Accept(ctx context.Context, ref sms.JobRef, token string, a sms.Accepted, parts []sms.Part, outcome *sms.Result) (sms.Part, error) {
-	route := l.desk.route(ref.Carrier())
-	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
-	rec := record{state: recordClaimed, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, carrier: ref.Carrier(), doubt: ref.Doubt, replay: ref.Replay}
-	rec.parts = withPart(parts, part)
-	if outcome != nil {
-		outcome.Parts = rec.parts
-		rec.state, rec.outcome, rec.carrier = recordSettled, outcome, ""
-	}
-	guard, err := l.guard(ref, token, &rec)
-	if err != nil {
-		return part, fmt.Errorf("record accepted part: %w", err)
-	}
-	id := l.desk.newMessageID(ref, a, part)
-	var step [3]redis.Cmder
-	_, err = l.desk.store.many(ctx, "record accepted part", func() []redis.Cmder {
-		return append(id.commands(step[:0]), guard.command(ctx))
-	})
-	if err != nil {
-		return part, err
-	}
-	err = guard.check(ctx)
-	l.desk.meet(ctx, &id)
-	return part, err
-}
-
-// withPart returns parts with p, in the order of their numbers.
-func withPart(parts []sms.Part, p sms.Part) []sms.Part {
-	all := make([]sms.Part, 0, len(parts)+1)
-	for _, old := range parts {
-		if old.Number != p.Number {
-			all = append(all, old)
-		}
-	}
-	all = append(all, p)
-	slices.SortFunc(all, func(a, b sms.Part) int { return cmp.Compare(a.Number, b.Number) })
-	return all
-}
-
 // Settle records the outcome of a job.
 func (l *Ledger) Settle(ctx context.Context, ref sms.JobRef, token string, outcome *sms.Result) error {
 	rec := record{
 		state: recordSettled, token: token, worker: l.desk.lease.name, attempt: ref.Attempt, doubt: ref.Doubt, replay: ref.Replay, outcome: outcome,
 	}
-	guard, err := l.guard(ref, token, &rec)
+	guard, err := l.guard(&ref, token, &rec)
 	if err != nil {
 		return fmt.Errorf("settle job: %w", err)
 	}
@@ -259,7 +251,7 @@ func (l *Ledger) Release(ctx context.Context, ref sms.JobRef, token string, part
 		return err
 	}
 	if cmd.Val() != nil {
-		return l.lost(ref)
+		return l.lost(&ref)
 	}
 	return nil
 }
@@ -273,7 +265,7 @@ func (l *Ledger) Late(ctx context.Context, ref sms.JobRef, a sms.Accepted) error
 	ref.Doubt = true // a further copy may be at the SMSC, or follow: see jobState
 	route := l.desk.route(ref.Carrier())
 	part := sms.Part{Number: a.Part, MessageID: route.IDs.Submit.ID(a.RawMessageID), RawMessageID: a.RawMessageID}
-	id := l.desk.newMessageID(ref, a, part)
+	id := l.desk.newMessageID(&ref, a, part)
 	text := encodeParts([]sms.Part{part})
 	text = text[1 : len(text)-1]
 	key := l.desk.keys.job(ref.Producer, ref.JobID)
@@ -301,7 +293,7 @@ func (l *Ledger) Healthy() bool { return l.desk.store.healthy() }
 // comparison is made in Redis.
 type guard struct {
 	ledger *Ledger
-	ref    sms.JobRef
+	ref    *sms.JobRef
 	token  string
 	ttl    any        // ms
 	plain  *command   // has key and value in any case
@@ -309,7 +301,7 @@ type guard struct {
 }
 
 // guard fails only when the outcome's Meta is no JSON.
-func (l *Ledger) guard(ref sms.JobRef, token string, rec *record) (guard, error) {
+func (l *Ledger) guard(ref *sms.JobRef, token string, rec *record) (guard, error) {
 	cmd := l.desk.store.command()
 	cmd.key = l.desk.keys.appendJob(cmd.key, ref.Producer, ref.JobID)
 	var err error
@@ -324,6 +316,12 @@ func (g *guard) command(ctx context.Context) redis.Cmder {
 	}
 	g.script = call(ctx, writeScript, []string{string(g.plain.key)}, g.token, []byte(g.plain.value), g.ttl)
 	return g.script
+}
+
+// plainly reports whether check will neither fail nor wait.
+func (g *guard) plainly() bool {
+	found := g.plain.Val()
+	return g.script == nil && (found == "" || heldBy(found, g.token))
 }
 
 // check looks at the answer. It fails with ErrClaimLost when the record is
@@ -354,7 +352,7 @@ func (g *guard) putBack(ctx context.Context, found string) error {
 }
 
 // lost counts a lost claim.
-func (l *Ledger) lost(ref sms.JobRef) error {
+func (l *Ledger) lost(ref *sms.JobRef) error {
 	l.counters.lost.Add(1)
 	l.desk.log.Warn("claim was lost to another worker", "job_id", ref.JobID, "producer", ref.Producer, "route", ref.Route, ref.Trace.Attr())
 	return ErrClaimLost

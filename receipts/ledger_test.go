@@ -188,10 +188,17 @@ func TestAClaimWhoseAnswerWasLostIsRecognised(t *testing.T) {
 	r := newRelay(t, srv.Addr)
 	d, _ := newDesk(t, r.addr, nil)
 	claim(t, d, jobRef("warm-up"), sms.ClaimFresh)
-	r.lose.Store(3) // more than go-redis repeats by itself
-	claim(t, d, jobRef("j1"), sms.ClaimFresh)
-	if left := r.lose.Load(); left > 0 {
-		t.Errorf("%d answers were not lost", left)
+	for id, ask := range map[string]func(ref sms.JobRef) (sms.Claim, error){
+		"waited for": func(ref sms.JobRef) (sms.Claim, error) { return d.Ledger().Claim(t.Context(), ref) },
+		"told of":    func(ref sms.JobRef) (sms.Claim, error) { return claimThen(t.Context(), d.Ledger(), ref) },
+	} {
+		r.lose.Store(3) // more than go-redis repeats by itself
+		if c, err := ask(jobRef(id)); err != nil || c.State != sms.ClaimFresh {
+			t.Errorf("%s: state %d, %v, want fresh", id, c.State, err)
+		}
+		if left := r.lose.Load(); left > 0 {
+			t.Errorf("%s: %d answers were not lost", id, left)
+		}
 	}
 }
 
@@ -219,8 +226,9 @@ func TestALostClaimOverwritesNothing(t *testing.T) {
 			l := slow.Ledger()
 			_, part := l.Accept(t.Context(), ref, lost.Token, accepted(1, 2, "D2"), nil, nil)
 			_, last := l.Accept(t.Context(), ref, lost.Token, accepted(2, 2, "D3"), nil, outcomeOf(ref))
+			_, told := acceptThen(t.Context(), l, ref, lost.Token, accepted(1, 1, "D4"), nil, outcomeOf(ref))
 			for step, err := range map[string]error{
-				"Accept of a part": part, "Accept of the last": last,
+				"Accept of a part": part, "Accept of the last": last, "AcceptThen": told,
 				"Settle":  l.Settle(t.Context(), ref, lost.Token, outcomeOf(ref)),
 				"Release": l.Release(t.Context(), ref, lost.Token, nil),
 			} {
@@ -228,8 +236,8 @@ func TestALostClaimOverwritesNothing(t *testing.T) {
 					t.Errorf("%s: %v, want ErrClaimLost", step, err)
 				}
 			}
-			if got := slow.Stats().ClaimsLost; got != 4 {
-				t.Errorf("%d lost claims counted, want 4", got)
+			if got := slow.Stats().ClaimsLost; got != 5 {
+				t.Errorf("%d lost claims counted, want 5", got)
 			}
 			got := claim(t, fast, ref, sms.ClaimSettled)
 			if diff := cmp.Diff(want, got.Outcome); diff != "" {

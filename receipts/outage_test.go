@@ -22,9 +22,9 @@ func TestCallsWaitWhileRedisIsAwayAndThenComplete(t *testing.T) {
 			srv := start(t)
 			d, pub := newDesk(t, srv.Addr, nil)
 			l := d.Ledger()
-			done, working := jobRef("done"), jobRef("working")
+			done, working, straight := jobRef("done"), jobRef("working"), jobRef("straight")
 			submit(t, d, done, "A1")
-			c := claim(t, d, working, sms.ClaimFresh)
+			c, told := claim(t, d, working, sms.ClaimFresh), claim(t, d, straight, sms.ClaimFresh)
 			deliver(t, d, deliverReceipt("B1", "DELIVRD"), statusOK)
 
 			back := outage(srv)
@@ -44,11 +44,27 @@ func TestCallsWaitWhileRedisIsAwayAndThenComplete(t *testing.T) {
 					t.Errorf("accept: %v", err)
 				}
 			})
+			wg.Go(func() {
+				if c, err := claimThen(t.Context(), l, jobRef("newer")); err != nil || c.State != sms.ClaimFresh {
+					t.Errorf("claim of another new job: state %d, %v", c.State, err)
+				}
+			})
+			wg.Go(func() {
+				if _, err := acceptThen(t.Context(), l, straight, told.Token, accepted(1, 1, "C1"), nil, outcomeOf(straight)); err != nil {
+					t.Errorf("accept without waiting: %v", err)
+				}
+			})
 			until(t, "the outage was noticed", func() bool { return !l.Healthy() })
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
 			if _, err := l.Claim(ctx, jobRef("impatient")); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("claim with a deadline: %v", err)
+			}
+			if _, err := claimThen(ctx, l, jobRef("impatient too")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("claim with a deadline, without waiting: %v", err)
+			}
+			if _, err := acceptThen(ctx, l, working, c.Token, accepted(1, 1, "B2"), nil, nil); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("accept with a deadline, without waiting: %v", err)
 			}
 			back()
 			wg.Wait()
@@ -57,6 +73,7 @@ func TestCallsWaitWhileRedisIsAwayAndThenComplete(t *testing.T) {
 				t.Errorf("the parked receipt was published for %q", got.JobID)
 			}
 			claim(t, d, working, sms.ClaimSettled)
+			claim(t, d, straight, sms.ClaimSettled)
 		})
 	}
 }

@@ -152,7 +152,7 @@ func TestASweptReceiptFindsAJobThatTurnedUpUnderAnotherKey(t *testing.T) {
 	deliver(t, d, m, statusOK)
 	// The job is recorded without looking for parked receipts, as by a worker
 	// that died between the two.
-	id := strict.newMessageID(jobRef("j1"), accepted(1, 1, "A1"), sms.Part{Number: 1, MessageID: "A1"})
+	id := strict.newMessageID(new(jobRef("j1")), accepted(1, 1, "A1"), sms.Part{Number: 1, MessageID: "A1"})
 	must(strict.store.many(t.Context(), "test", func() []redis.Cmder { return id.commands(nil)[:1] }))(t)
 	sweepNow(t, d)
 	all := pub.list()

@@ -54,7 +54,7 @@ func TestAnIDThatIsTakenOverTwiceIsStillTheNewJobs(t *testing.T) {
 	submit(t, d, jobRef("first"), "86")
 	deliver(t, d, deliverReceipt("86", "DELIVRD"), statusOK)
 	ref := jobRef("second")
-	id := d.newMessageID(ref, accepted(1, 1, "86"), sms.Part{Number: 1, MessageID: "86"})
+	id := d.newMessageID(&ref, accepted(1, 1, "86"), sms.Part{Number: 1, MessageID: "86"})
 	before := must(d.store.client.Get(t.Context(), d.keys.id("acme", "86")).Result())(t)
 	for range 2 {
 		if !d.takeOver(t.Context(), &id, before) {

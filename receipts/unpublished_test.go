@@ -106,7 +106,7 @@ func TestAReceiptThatIsAlreadyParkedStaysDueWhenItsRepeatIsNotPublished(t *testi
 	d, pub := newDesk(t, start(t).Addr, quickParking)
 	m := deliverReceipt("A1", "DELIVRD")
 	deliver(t, d, m, statusOK)
-	id := d.newMessageID(jobRef("j1"), accepted(1, 1, "A1"), sms.Part{Number: 1, MessageID: "A1"})
+	id := d.newMessageID(new(jobRef("j1")), accepted(1, 1, "A1"), sms.Part{Number: 1, MessageID: "A1"})
 	must(d.store.many(t.Context(), "write id", func() []redis.Cmder { return id.commands(nil)[:1] }))(t)
 	p := Parse(m)
 	res := receiptResult("acme", "A1", &p)

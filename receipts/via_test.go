@@ -79,7 +79,7 @@ func TestAParkedReceiptIsSweptUnderTheRouteThatBroughtItOrTheJobs(t *testing.T) 
 	}
 	// The job of one turns up, and its worker dies before it looks for receipts.
 	ref := viaRef("j1")
-	id := d.newMessageID(ref, accepted(1, 1, "ff"), sms.Part{Number: 1, MessageID: "ff"})
+	id := d.newMessageID(&ref, accepted(1, 1, "ff"), sms.Part{Number: 1, MessageID: "ff"})
 	if err := d.store.client.Set(t.Context(), string(id.write.key), string(id.write.value), time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -33,14 +33,17 @@ type Call struct {
 	abandoned bool          // guarded by Session.mu; nobody reads done any more
 }
 
-// Burst is the calls of one job: messages that travel together. Ref and Done
-// are to be set before the first Go and left alone after it. A burst whose
-// calls have all come out of Done without Err is forgotten by its session, so
-// that its memory may be used again.
+// Burst is the calls of one job: messages that travel together. Ref, and one of
+// Done and Then, are to be set before the first Go and left alone after it. A
+// burst whose calls have all had their end without Err is forgotten by its
+// session, so that its memory may be used again.
 type Burst struct {
 	Ref sms.JobRef
 	// Done gets each call at its end. It needs room for all that are to come out of it.
 	Done chan *Call
+	// Then is called with each call at its end, where that is found: mostly on
+	// the reader, also within Go. It must not block.
+	Then func(*Call)
 
 	first, last *Call // in the order of the messages, linked by sibling
 	one         [1]Call

@@ -121,7 +121,7 @@ type Session struct {
 	clock    *clock
 	win      *window
 	withheld atomic.Int64 // slots of calls that ended in a silence; see expireCalls
-	ended    atomic.Int64 // calls that came out of their burst's Done, or will at once
+	ended    atomic.Int64 // calls that came out of their burst, or will at once
 	taken    atomic.Int64 // of these, those that somebody said to have Taken
 	early    []*Inbound   // came before the bind response; read by Run alone
 
@@ -284,13 +284,18 @@ func (s *Session) deliver(c *Call) {
 
 // hand hands an ended call over and keeps its slot.
 func (s *Session) hand(c *Call) {
-	if !c.abandoned {
-		s.ended.Add(1)
-		c.burst.Done <- c
+	if c.abandoned {
+		return
 	}
+	s.ended.Add(1)
+	if then := c.burst.Then; then != nil {
+		then(c)
+		return
+	}
+	c.burst.Done <- c
 }
 
-// Taken says that a call has come out of its burst's Done and is about to be
+// Taken says that a call has come out of its burst, and is about to be
 // dealt with. Messages that came after the call's response are not handled
 // before, if that need not wait long.
 func (s *Session) Taken() { s.taken.Add(1) }

@@ -65,11 +65,11 @@ func (s *Session) Resize(window int) {
 
 // Go sends messages of one burst and returns without waiting. The caller has
 // acquired a slot for each; Go takes them over, also when it fails. Each call
-// comes out of b.Done exactly once, unless Go fails (nothing was sent, the
-// error says unavailable) or the burst is abandoned. msgs may be reused when
-// Go returns.
+// has its end in b.Done or b.Then exactly once, unless Go fails (nothing was
+// sent, the error says unavailable) or the burst is abandoned. msgs may be
+// reused when Go returns.
 func (s *Session) Go(b *Burst, msgs []*sms.Message) error {
-	if cap(b.Done) < len(msgs) {
+	if b.Then == nil && cap(b.Done) < len(msgs) {
 		panic("smpp: done channel has no room for the calls")
 	}
 	calls := b.add(msgs)
@@ -124,9 +124,9 @@ func (s *Session) queueLocked(c *Call, m *sms.Message, now time.Duration) error 
 }
 
 // Abandon ends a caller's interest in a burst. It returns the calls that were
-// still unanswered: they will not come out of b.Done, keep their slots until
+// still unanswered: they will not come out of b, keep their slots until
 // they are answered or time out, and an acceptance goes to Config.Late. All
-// other calls come, or came, out of b.Done.
+// other calls come, or came, out of b.
 func (s *Session) Abandon(b *Burst) []*Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()

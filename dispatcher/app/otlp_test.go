@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -89,15 +90,23 @@ func (c *collector) read(r *http.Request, into proto.Message) {
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		var err error
 		if body, err = gzip.NewReader(r.Body); err != nil {
-			c.t.Error(err)
+			c.cut(err)
 			return
 		}
 	}
 	b, err := io.ReadAll(body)
-	if err == nil {
-		err = proto.Unmarshal(b, into)
-	}
 	if err != nil {
+		c.cut(err)
+		return
+	}
+	if err := proto.Unmarshal(b, into); err != nil {
+		c.t.Error(err)
+	}
+}
+
+// cut allows for a worker that ended in the middle of an export.
+func (c *collector) cut(err error) {
+	if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		c.t.Error(err)
 	}
 }
