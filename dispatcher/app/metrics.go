@@ -27,47 +27,61 @@ func instrument(m metric.Meter, status func() Status, ready func() error) error 
 	return errors.Join(observe(m, status), observeChanges(m, status), observeSpreads(m, status), observeWorker(m, status, ready))
 }
 
+// maker makes instruments. Its err is of the first that could not be made.
+type maker struct {
+	meter metric.Meter
+	err   error
+}
+
+func (m *maker) counter(name, text string) metric.Int64ObservableCounter {
+	c, err := m.meter.Int64ObservableCounter(name, metric.WithDescription(text))
+	return made(m, c, err)
+}
+
+func (m *maker) gauge(name, text string, options ...metric.Int64ObservableGaugeOption) metric.Int64ObservableGauge {
+	g, err := m.meter.Int64ObservableGauge(name, append(options, metric.WithDescription(text))...)
+	return made(m, g, err)
+}
+
+func (m *maker) number(name, text string, options ...metric.Float64ObservableGaugeOption) metric.Float64ObservableGauge {
+	g, err := m.meter.Float64ObservableGauge(name, append(options, metric.WithDescription(text))...)
+	return made(m, g, err)
+}
+
+func made[T any](m *maker, instrument T, err error) T {
+	if m.err == nil && err != nil {
+		m.err = fmt.Errorf("instruments: %w", err)
+	}
+	return instrument
+}
+
 func observe(meter metric.Meter, status func() Status) error {
-	var ins instruments
-	var failed error
-	counter := func(name, text string) metric.Int64ObservableCounter {
-		c, err := meter.Int64ObservableCounter(name, metric.WithDescription(text))
-		failed = first(failed, err)
-		return c
+	m := maker{meter: meter}
+	ins := instruments{
+		rates:     newRateInstruments(&m),
+		outcomes:  m.counter("shortwire.outcomes", "results published, by kind"),
+		codes:     m.counter("shortwire.faults", "outcomes with a code, by code"),
+		overtaken: m.counter("shortwire.overtaken", "jobs that went before another producer's many"),
+		retries:   m.counter("shortwire.retries", "attempts scheduled"),
+		dead:      m.counter("shortwire.dead_letters", "jobs buried"),
+		diverted:  m.counter("shortwire.diverted", "jobs submitted by another route"),
+		receipts:  m.counter("shortwire.receipts", "delivery receipts, by what became of them"),
+		inbound:   m.counter("shortwire.inbound", "messages from handsets, by what became of them"),
+		entered:   m.counter("shortwire.binds.transitions", "states that binds have entered, by state"),
+		limit:     m.gauge("shortwire.route.limit", "1 for what limits the route now, by limit"),
+		diversion: m.gauge("shortwire.route.diversion", "1 while jobs go by another route, by which"),
+		waiting:   m.gauge("shortwire.waiting", "jobs in hand waiting for their turn, by lane"),
+		producers: m.gauge("shortwire.waiting.producers", "producers of these jobs, by lane"),
+		bound:     m.gauge("shortwire.binds.bound", "sessions that are bound; a pair has two"),
+		slots:     m.gauge("shortwire.binds.slots", "binds that this worker may have under max_binds; a pair is one"),
+		slotLimit: m.gauge("shortwire.binds.slots.limit", "binds that the fleet may have: max_binds, or less while the SMSC allows fewer"),
+		inFlight:  m.gauge("shortwire.binds.in_flight", "submit_sm without an answer"),
+		window:    m.gauge("shortwire.binds.window", "window slots of the binds that are bound"),
+		matchRate: m.number("shortwire.receipts.match_rate", "share of receipts published with their job in the last minutes, 0..1; absent when there was none"),
 	}
-	gauge := func(name, text string) metric.Int64ObservableGauge {
-		g, err := meter.Int64ObservableGauge(name, metric.WithDescription(text))
-		failed = first(failed, err)
-		return g
-	}
-	ins.outcomes = counter("shortwire.outcomes", "results published, by kind")
-	ins.codes = counter("shortwire.faults", "outcomes with a code, by code")
-	ins.overtaken = counter("shortwire.overtaken", "jobs that went before another producer's many")
-	ins.retries = counter("shortwire.retries", "attempts scheduled")
-	ins.dead = counter("shortwire.dead_letters", "jobs buried")
-	ins.diverted = counter("shortwire.diverted", "jobs submitted by another route")
-	ins.receipts = counter("shortwire.receipts", "delivery receipts, by what became of them")
-	ins.inbound = counter("shortwire.inbound", "messages from handsets, by what became of them")
-	ins.entered = counter("shortwire.binds.transitions", "states that binds have entered, by state")
-	ins.limit = gauge("shortwire.route.limit", "1 for what limits the route now, by limit")
-	ins.diversion = gauge("shortwire.route.diversion", "1 while jobs go by another route, by which")
-	ins.waiting = gauge("shortwire.waiting", "jobs in hand waiting for their turn, by lane")
-	ins.producers = gauge("shortwire.waiting.producers", "producers of these jobs, by lane")
-	ins.bound = gauge("shortwire.binds.bound", "sessions that are bound; a pair has two")
-	ins.slots = gauge("shortwire.binds.slots", "binds that this worker may have under max_binds; a pair is one")
-	ins.slotLimit = gauge("shortwire.binds.slots.limit", "binds that the fleet may have: max_binds, or less while the SMSC allows fewer")
-	ins.inFlight = gauge("shortwire.binds.in_flight", "submit_sm without an answer")
-	ins.window = gauge("shortwire.binds.window", "window slots of the binds that are bound")
-	var err error
-	ins.limitedFor, err = meter.Float64ObservableCounter("shortwire.route.limited", metric.WithUnit("s"),
-		metric.WithDescription("how long each limit held"))
-	failed = first(failed, err)
-	ins.matchRate, err = meter.Float64ObservableGauge("shortwire.receipts.match_rate",
-		metric.WithDescription("share of receipts published with their job in the last minutes, 0..1; absent when there was none"))
-	failed = first(failed, err)
-	ins.rates, err = newRateInstruments(meter)
-	if failed = first(failed, err); failed != nil {
-		return fmt.Errorf("instruments: %w", failed)
+	limitedFor, err := meter.Float64ObservableCounter("shortwire.route.limited", metric.WithUnit("s"), metric.WithDescription("how long each limit held"))
+	if ins.limitedFor = made(&m, limitedFor, err); m.err != nil {
+		return m.err
 	}
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := status()
@@ -140,11 +154,4 @@ func (ins *instruments) read(o metric.Observer, r *RouteStatus) {
 	}
 	o.ObserveInt64(ins.inFlight, inFlight, metric.WithAttributes(route))
 	o.ObserveInt64(ins.window, window, metric.WithAttributes(route))
-}
-
-func first(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }

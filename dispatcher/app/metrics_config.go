@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -12,18 +11,13 @@ import (
 
 // observeChanges registers what operators change while a worker runs.
 func observeChanges(meter metric.Meter, status func() Status) error {
-	var failed error
-	gauge := func(name, text string) metric.Int64ObservableGauge {
-		g, err := meter.Int64ObservableGauge(name, metric.WithDescription(text))
-		failed = first(failed, err)
-		return g
-	}
-	generation := gauge("shortwire.config.generation", "changes of the configuration that took effect, and the start")
-	refused := gauge("shortwire.config.refused", "1 while the configuration file is one that was refused")
-	restart := gauge("shortwire.config.takes_restart", "keys of the configuration file that take a restart to be in force")
-	paused := gauge("shortwire.paused", "1 while an operator has paused the lane")
-	if failed != nil {
-		return fmt.Errorf("instruments: %w", failed)
+	m := maker{meter: meter}
+	generation := m.gauge("shortwire.config.generation", "changes of the configuration that took effect, and the start")
+	refused := m.gauge("shortwire.config.refused", "1 while the configuration file is one that was refused")
+	restart := m.gauge("shortwire.config.takes_restart", "keys of the configuration file that take a restart to be in force")
+	paused := m.gauge("shortwire.paused", "1 while an operator has paused the lane")
+	if m.err != nil {
+		return m.err
 	}
 	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := status()

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -10,16 +9,11 @@ import (
 
 // observeSpreads registers how long things took in the last five seconds.
 func observeSpreads(meter metric.Meter, status func() Status) error {
-	var failed error
-	gauge := func(name, text string) metric.Float64ObservableGauge {
-		g, err := meter.Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(text))
-		failed = first(failed, err)
-		return g
-	}
-	submit := gauge("shortwire.submit.latency", "from submit_sm to the response that accepted it, in the last 5 s, by quantile; absent when there was none")
-	delay := gauge("shortwire.receipts.delay", "from that to the final receipt, of a sample, in the last 5 s, by quantile; absent when there was none")
-	if failed != nil {
-		return fmt.Errorf("instruments: %w", failed)
+	m, seconds := maker{meter: meter}, metric.WithUnit("s")
+	submit := m.number("shortwire.submit.latency", "from submit_sm to the response that accepted it, in the last 5 s, by quantile; absent when there was none", seconds)
+	delay := m.number("shortwire.receipts.delay", "from that to the final receipt, of a sample, in the last 5 s, by quantile; absent when there was none", seconds)
+	if m.err != nil {
+		return m.err
 	}
 	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		observe := func(g metric.Float64ObservableGauge, route string, s SpreadStatus) {

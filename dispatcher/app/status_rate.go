@@ -36,15 +36,12 @@ type rateInstruments struct {
 	tokens, calls metric.Int64ObservableCounter
 }
 
-func newRateInstruments(meter metric.Meter) (ins rateInstruments, err error) {
-	ins.rate, err = meter.Float64ObservableGauge("shortwire.route.rate",
-		metric.WithDescription("submit_sm per second that the fleet may send now; absent when unlimited"))
-	var also error
-	ins.tokens, also = meter.Int64ObservableCounter("shortwire.route.lease.tokens",
-		metric.WithDescription("tokens leased from the fleet's limit, by what became of them"))
-	err = first(err, also)
-	ins.calls, also = meter.Int64ObservableCounter("shortwire.route.lease.calls", metric.WithDescription("calls of Redis for leases"))
-	return ins, first(err, also)
+func newRateInstruments(m *maker) rateInstruments {
+	return rateInstruments{
+		rate:   m.number("shortwire.route.rate", "submit_sm per second that the fleet may send now; absent when unlimited"),
+		tokens: m.counter("shortwire.route.lease.tokens", "tokens leased from the fleet's limit, by what became of them"),
+		calls:  m.counter("shortwire.route.lease.calls", "calls of Redis for leases"),
+	}
 }
 
 func (ins *rateInstruments) read(o metric.Observer, route attribute.KeyValue, r *RateStatus) {
