@@ -169,7 +169,7 @@ func printPauses(w io.Writer, all []app.OperatorPause) error {
 	return tw.Flush()
 }
 
-// operator says who runs the command.
+// operator names who runs the command: name@host.
 func operator() string {
 	name, host := "somebody", ""
 	if u, err := user.Current(); err == nil && u.Username != "" {

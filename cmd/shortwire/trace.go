@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"os/user"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +48,7 @@ logs that, with your name and address. Passwords are never shown.`,
 			return err
 		}
 		p.began = true
-		o.By = whoAmI()
+		o.By = operator()
 		return p.trace(cmd.Context(), at, o)
 	}
 	return cmd
@@ -63,16 +61,4 @@ func (p *program) trace(ctx context.Context, at app.AdminAt, o app.TraceOptions)
 		_, err := p.stdout.Write(line)
 		return err
 	})
-}
-
-// whoAmI names who runs the program: name@host.
-func whoAmI() string {
-	name := "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		name += "@" + host
-	}
-	return name
 }
