@@ -138,7 +138,7 @@ func (f *floor) consume(ctx context.Context, nc *nats.Conn) (stop func(), err er
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
-	cons, err := laneConsumer(ctx, js)
+	cons, err := load.LaneConsumer(ctx, js, load.Jobs, "sms.jobs."+load.Route+".normal.*", "floor")
 	if err != nil {
 		return nil, fmt.Errorf("find the consumer: %w", err)
 	}
@@ -148,37 +148,6 @@ func (f *floor) consume(ctx context.Context, nc *nats.Conn) (stop func(), err er
 		return nil, fmt.Errorf("consume: %w", err)
 	}
 	return cc.Stop, nil
-}
-
-// laneConsumer is the consumer of the lane normal that setup made for workers,
-// or one of its own where there is none: a work queue has one per subject.
-func laneConsumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
-	const lane = "sms.jobs." + load.Route + ".normal.*"
-	s, err := js.Stream(ctx, load.Jobs)
-	if err != nil {
-		return nil, err
-	}
-	list := s.ListConsumers(ctx)
-	name := ""
-	for info := range list.Info() {
-		if info.Config.FilterSubject == lane || len(info.Config.FilterSubjects) == 1 && info.Config.FilterSubjects[0] == lane {
-			name = info.Name
-		}
-	}
-	if err := list.Err(); err != nil {
-		return nil, err
-	}
-	if name != "" {
-		return s.Consumer(ctx, name)
-	}
-	return s.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable:       "floor",
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       90 * time.Second,
-		MaxDeliver:    -1,
-		MaxAckPending: 20_000,
-		FilterSubject: lane,
-	})
 }
 
 // take begins a job: it waits for window and claims.

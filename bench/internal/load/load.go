@@ -280,6 +280,32 @@ func ReadStored(ctx context.Context, js jetstream.JetStream, from uint64, each f
 	return from, nil
 }
 
+// LaneConsumer is the consumer of a stream's lane that setup made for workers, or
+// one of this name where there is none: a work queue has one per subject.
+func LaneConsumer(ctx context.Context, js jetstream.JetStream, stream, lane, name string) (jetstream.Consumer, error) {
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	list := s.ListConsumers(ctx)
+	found := ""
+	for info := range list.Info() {
+		if info.Config.FilterSubject == lane || len(info.Config.FilterSubjects) == 1 && info.Config.FilterSubjects[0] == lane {
+			found = info.Name
+		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, err
+	}
+	if found != "" {
+		return s.Consumer(ctx, found)
+	}
+	return s.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable: name, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 90 * time.Second,
+		MaxDeliver: -1, MaxAckPending: 20_000, FilterSubject: lane,
+	})
+}
+
 // Pause waits for d or until ctx ends.
 func Pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {

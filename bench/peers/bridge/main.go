@@ -24,6 +24,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/shortwire-sms/shortwire/bench/internal/load"
 )
 
 // config is what the flags say.
@@ -120,7 +122,7 @@ func run(ctx context.Context, cfg config) error {
 
 // consume pulls jobs with the options that a worker pulls with.
 func (b *bridge) consume(ctx context.Context) (stop func(), err error) {
-	cons, err := b.consumer(ctx)
+	cons, err := load.LaneConsumer(ctx, b.js, b.cfg.stream, b.cfg.lane, "bridge")
 	if err != nil {
 		return nil, fmt.Errorf("find the consumer: %w", err)
 	}
@@ -139,30 +141,4 @@ func (b *bridge) consume(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("consume: %w", err)
 	}
 	return cc.Stop, nil
-}
-
-// consumer is the one that setup made for workers, or one of its own where
-// there is none: a work queue has one per subject.
-func (b *bridge) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	s, err := b.js.Stream(ctx, b.cfg.stream)
-	if err != nil {
-		return nil, err
-	}
-	list := s.ListConsumers(ctx)
-	name := ""
-	for info := range list.Info() {
-		if info.Config.FilterSubject == b.cfg.lane || len(info.Config.FilterSubjects) == 1 && info.Config.FilterSubjects[0] == b.cfg.lane {
-			name = info.Name
-		}
-	}
-	if err := list.Err(); err != nil {
-		return nil, err
-	}
-	if name != "" {
-		return s.Consumer(ctx, name)
-	}
-	return s.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable: "bridge", AckPolicy: jetstream.AckExplicitPolicy, AckWait: 90 * time.Second,
-		MaxDeliver: -1, MaxAckPending: 20_000, FilterSubject: b.cfg.lane,
-	})
 }
