@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 )
 
@@ -22,12 +23,12 @@ and keys show as [secret] where they were found.`,
 		Example: `  shortwire check --config shortwire.yaml
   shortwire check --config shortwire.yaml --connect
   shortwire check --config shortwire.yaml --print`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArgs,
 	}
 	p.configFlag(cmd)
 	cmd.Flags().BoolVar(&connect, "connect", false, "reach NATS, Redis and every SMSC")
 	cmd.Flags().BoolVar(&show, "print", false, "print the configuration that holds, without its secrets")
-	cmd.MarkFlagsMutuallyExclusive("connect", "print")
+	cmd.PreRunE = usage.AtMostOne("connect", "print")
 	cmd.RunE = p.does(func(ctx context.Context) error {
 		ctx, stop := interruptible(ctx)
 		defer stop()

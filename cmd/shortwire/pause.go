@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
@@ -37,7 +38,7 @@ expires_at passes meanwhile end as expired.`,
 		Example: `  shortwire pause --route acme --lane bulk --for 2h --reason "campaign stopped"
   shortwire pause --list
   shortwire resume --route acme --lane bulk`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArgs,
 	}
 	p.configFlag(cmd)
 	flags := cmd.Flags()
@@ -86,7 +87,7 @@ func (p *program) resumeCommand() *cobra.Command {
 		Long: `End the pause of a route and of all its lanes, or of one lane, in all workers,
 within about a second.`,
 		Example: `  shortwire resume --route acme`,
-		Args:    cobra.NoArgs,
+		Args:    usage.NoArgs,
 	}
 	p.configFlag(cmd)
 	flags := cmd.Flags()

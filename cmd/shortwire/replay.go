@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
@@ -35,7 +36,7 @@ are wrong in themselves, that expired, and those that the SMSC may have, stay de
 letters. To run it twice sends nothing twice.`,
 		Example: `  shortwire replay --route acme --dry-run
   shortwire replay --route acme --reason temporary --since 2h --yes`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArgs,
 	}
 	p.configFlag(cmd)
 	flags := cmd.Flags()

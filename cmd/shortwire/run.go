@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 )
 
@@ -32,7 +33,7 @@ a fault is refused whole and what was in force stays; shortwire status shows whi
 What is not of a route takes a restart.`,
 		Example: `  shortwire run --config shortwire.yaml
   shortwire run --config shortwire.yaml --log-level debug --log-format json`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArgs,
 	}
 	p.configFlag(cmd)
 	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
@@ -35,7 +36,7 @@ result of the job until each part has its final receipt; the exit code is 5 unle
 all were delivered.`,
 		Example: `  shortwire send --route acme --to +447700900123 --text "Hello" --wait
   shortwire send --route acme --to +447700900123 --text "Code 1234" --from ACME --lane high --expires-in 5m`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArgs,
 	}
 	p.configFlag(cmd)
 	flags := cmd.Flags()

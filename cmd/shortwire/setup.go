@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 )
 
@@ -19,7 +20,7 @@ func (p *program) setupCommand() *cobra.Command {
 print one line for each. Workers never create streams; run setup before the first
 one starts, and whenever routes or nats.* change. Running it again changes nothing.`,
 		Example: "  shortwire setup --config shortwire.yaml",
-		Args:    cobra.NoArgs,
+		Args:    usage.NoArgs,
 	}
 	p.configFlag(cmd)
 	cmd.RunE = p.does(func(ctx context.Context) error {

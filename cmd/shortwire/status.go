@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
@@ -34,7 +35,7 @@ URL in a browser.`,
 		Example: `  shortwire status
   shortwire status --fleet --watch
   shortwire status --admin http://10.0.0.7:8080 --token-file read-token --json`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArgs,
 	}
 	var admin adminFlags
 	admin.add(cmd)

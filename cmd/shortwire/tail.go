@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 	"github.com/shortwire-sms/shortwire/dispatcher/sms"
 )
@@ -32,7 +33,7 @@ With --dead, the jobs that could not be handled.`,
 		Example: `  shortwire tail --route acme --kind failed
   shortwire tail --dead --since 24h
   shortwire tail --job cli-4711 --since 1h --json`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArgs,
 	}
 	p.configFlag(cmd)
 	flags := cmd.Flags()
@@ -45,7 +46,7 @@ With --dead, the jobs that could not be handled.`,
 	flags.BoolVar(&asJSON, "json", false, "print each result as one line of JSON")
 	flags.BoolVar(&inbound, "inbound", false, "print messages from handsets instead of results")
 	flags.BoolVar(&dead, "dead", false, "print dead letters instead of results")
-	cmd.MarkFlagsMutuallyExclusive("inbound", "dead")
+	cmd.PreRunE = usage.AtMostOne("inbound", "dead")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.Kind = sms.Kind(kind); kind != "" && !slices.Contains(sms.Kinds(), f.Kind) {
 			return fmt.Errorf("--kind: must be submitted, failed, expired, uncertain or receipt, is %q", kind)

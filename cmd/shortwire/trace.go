@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 	"github.com/shortwire-sms/shortwire/dispatcher/app"
 )
 
@@ -25,7 +26,7 @@ Numbers and text are masked. --unmasked shows them, and the PDUs' octets; the wo
 logs that, with your name and address. Passwords are never shown.`,
 		Example: `  shortwire trace --route acme
   shortwire trace --route acme --for 10s --max 100 --unmasked --admin http://127.0.0.1:8081`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArgs,
 	}
 	admin.add(cmd)
 	flags := cmd.Flags()

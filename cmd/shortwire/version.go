@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/shortwire-sms/shortwire/cmd/internal/usage"
 )
 
 // Set by the linker for released binaries (see `make release`): the tag, the
@@ -33,7 +35,7 @@ func (p *program) versionCommand() *cobra.Command {
 		Short: "Print the version, and what it was built from",
 		Example: `  shortwire version
   shortwire version --json`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArgs,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	cmd.RunE = p.does(func(context.Context) error {
