@@ -37,7 +37,10 @@ type SlotsConfig struct {
 //     ignores a call that comes after a later one.
 //   - A Redis that is empty, restarted or promoted may have forgotten leases. It
 //     grants nothing new for one Lease, and takes everybody's word for what
-//     they hold.
+//     they hold. It does so sooner, at once when all workers that it knows of have
+//     given theirs, if all that they were told last is there.
+//   - Such a Redis may not know of a worker that came right before. So one that
+//     comes to others gets nothing for a third of Lease: as much may be lost.
 //
 // Shares are even: a slot moves only from a worker that has at least two more
 // than another who wants one. Wishes that are not firm, for binds that failed
@@ -52,8 +55,9 @@ type Slots struct {
 	member string // of the hash: the worker, and which life of it
 	quota  atomic.Int64
 
-	mu   sync.Mutex
-	call int64 // number of the last call; guarded by mu
+	mu       sync.Mutex
+	call     int64 // number of the last call; guarded by mu
+	answered int64 // number of the last one that was answered; guarded by mu
 }
 
 // slotsKept is how long the state of a route is kept without workers: who finds
@@ -97,7 +101,7 @@ type SlotGrant struct {
 	Limit   int           // over the fleet: the quota, or what the SMSC has taught
 	Granted int           // over the fleet
 	Workers int           // that hold or want slots
-	Frozen  time.Duration // until something new is granted: Redis may have lost leases; else 0
+	Frozen  time.Duration // until something new is granted at the latest: Redis may have lost leases; else 0
 }
 
 // errOvertaken is a call that a later one has overtaken.
@@ -109,20 +113,27 @@ var errOvertaken = errors.New("a later call was there first")
 func (s *Slots) Renew(ctx context.Context, use SlotUse) (SlotGrant, error) {
 	s.mu.Lock()
 	s.call++
-	call := s.call
+	call, answered := s.call, s.answered
 	s.mu.Unlock()
 	asked := time.Now()
 	answer, err := slotsScript.Run(ctx, s.redis, []string{s.key},
 		s.member, call, use.Held, use.Bound, use.Firm, use.Wanted, use.Refused, use.Hold.Milliseconds(),
-		s.quota.Load(), s.cfg.Lease.Milliseconds(), slotsKept.Milliseconds()).Int64Slice()
+		s.quota.Load(), s.cfg.Lease.Milliseconds(), slotsKept.Milliseconds(), answered).Int64Slice()
 	if err != nil {
 		return SlotGrant{}, fmt.Errorf("renew bind slots: %w", err)
 	}
-	if len(answer) != 5 {
+	if len(answer) != 6 {
 		return SlotGrant{}, fmt.Errorf("renew bind slots: %w", errOvertaken)
 	}
+	s.mu.Lock()
+	s.answered = max(s.answered, call)
+	s.mu.Unlock()
+	again := s.cfg.Renew
+	if soon := time.Duration(answer[5]) * time.Millisecond; soon > 0 {
+		again = min(again, soon)
+	}
 	return SlotGrant{
-		Slots: int(answer[0]), Until: asked.Add(s.cfg.Lease - s.cfg.Lease/12), Again: s.cfg.Renew,
+		Slots: int(answer[0]), Until: asked.Add(s.cfg.Lease - s.cfg.Lease/12), Again: again,
 		Limit: int(answer[1]), Granted: int(answer[2]), Workers: int(answer[3]),
 		Frozen: time.Duration(answer[4]) * time.Millisecond,
 	}, nil

@@ -33,24 +33,31 @@ func TestARedisThatRestartsMayHaveForgottenTheLastLeases(t *testing.T) {
 		}
 	}
 	a, b := worker("a"), worker("b")
-	thawed := func() {
-		for renew(a, SlotUse{Held: 2, Bound: 2, Firm: 2, Wanted: 2}).Frozen > 0 {
+	has, wants := SlotUse{Held: 2, Bound: 2, Firm: 2, Wanted: 2}, SlotUse{Firm: 2, Wanted: 2}
+	await := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); !done(); {
+			if time.Now().After(deadline) {
+				t.Fatalf("after 30 s: not %s", what)
+			}
 		}
 	}
-	thawed()
-	if got := renew(b, SlotUse{Firm: 2, Wanted: 2}); got.Slots != 2 || got.Frozen != 0 {
-		t.Errorf("b gets %+v, want 2", got)
+	await("thawed", func() bool { return renew(a, has).Frozen == 0 })
+	await("2 for b", func() bool { return renew(b, wants).Slots == 2 && renew(a, has).Slots == 2 })
+	restart := func() {
+		server.Stop()
+		server.Restart() // it has all of its data, as it happens
+		if got := renew(b, wants); got.Slots != 0 || got.Frozen == 0 {
+			t.Errorf("after a restart b gets %+v, want nothing new", got)
+		}
 	}
-	server.Stop()
-	server.Restart() // it has all of its data, as it happens
-	if got := renew(b, SlotUse{Firm: 2, Wanted: 2}); got.Slots != 0 || got.Frozen == 0 {
-		t.Errorf("after a restart b gets %+v, want nothing new", got)
+	restart()
+	if got := renew(a, has); got.Slots != 2 || got.Frozen != 0 {
+		t.Errorf("after a restart a has %+v, want its 2, and all have called", got)
 	}
-	if got := renew(a, SlotUse{Held: 2, Bound: 2, Firm: 2, Wanted: 2}); got.Slots != 2 {
-		t.Errorf("after a restart a has %+v, want its 2", got)
+	if got := renew(b, wants); got.Slots != 2 || got.Frozen != 0 {
+		t.Errorf("after both have called b gets %+v, want 2", got)
 	}
-	thawed()
-	if got := renew(b, SlotUse{Firm: 2, Wanted: 2}); got.Slots != 2 || got.Frozen != 0 {
-		t.Errorf("a lease after the restart b gets %+v, want 2", got)
-	}
+	restart() // and a is dead
+	await("a lease after the restart 2 for b", func() bool { got := renew(b, wants); return got.Slots == 2 && got.Frozen == 0 })
 }

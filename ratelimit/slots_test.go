@@ -24,10 +24,15 @@ func (f *slotFleet) renew(s *Slots, use SlotUse) SlotGrant {
 	return grant
 }
 
-// thaw lets the time pass in which an empty Redis grants nothing.
-func (f *slotFleet) thaw() {
+// thaw lets the time pass in which an empty Redis grants nothing, and those who
+// came are new.
+func (f *slotFleet) thaw(came ...*Slots) {
 	f.renew(f.worker("first"), SlotUse{})
-	f.now = f.now.Add(slotLease)
+	f.now = f.now.Add(slotLease / 2)
+	for _, s := range came {
+		f.renew(s, SlotUse{Wanted: 1})
+	}
+	f.now = f.now.Add(slotLease / 2)
 }
 
 func TestACallThatIsOvertakenChangesNothing(t *testing.T) {
@@ -56,7 +61,9 @@ func TestAnEmptyRedisTakesEverybodysWordAndGrantsNothingNewForOneLease(t *testin
 	if got.Slots != 2 || got.Frozen != slotLease {
 		t.Errorf("a says 2: %+v", got)
 	}
-	f.now = f.now.Add(slotLease - time.Millisecond)
+	f.now = f.now.Add(slotLease / 2)
+	f.renew(b, SlotUse{Firm: 2, Wanted: 2})
+	f.now = f.now.Add(slotLease/2 - time.Millisecond)
 	if got := f.renew(b, SlotUse{Firm: 2, Wanted: 2}); got.Slots != 0 || got.Frozen != time.Millisecond {
 		t.Errorf("b, which has none: %+v", got)
 	}
@@ -70,11 +77,13 @@ func TestAnEmptyRedisTakesEverybodysWordAndGrantsNothingNewForOneLease(t *testin
 func TestTheFleetTriesFewerBindsForAWhileAfterARefusal(t *testing.T) {
 	t.Parallel()
 	f := newSlotFleet(t, 1, 4)
-	f.thaw()
 	var ws []*Slots
 	for i := range 4 {
 		ws = append(ws, f.worker(fmt.Sprint("w", i)))
-		f.renew(ws[i], SlotUse{Firm: 1, Wanted: 1})
+	}
+	f.thaw(ws...)
+	for _, w := range ws {
+		f.renew(w, SlotUse{Firm: 1, Wanted: 1})
 	}
 	bound := SlotUse{Held: 1, Bound: 1, Firm: 1, Wanted: 1}
 	refused := SlotUse{Held: 1, Wanted: 1, Refused: 1, Hold: 30 * time.Second}
@@ -142,6 +151,7 @@ func TestWhoCannotBindGivesWayToWhoMay(t *testing.T) {
 		t.Errorf("alone, a may hold %d, want 2", got)
 	}
 	f.renew(b, SlotUse{Firm: 2, Wanted: 2})
+	f.now = f.now.Add(slotLease / 3)
 	for held := 2; held > 0; held-- {
 		doubtful.Held = held
 		if got := f.renew(a, doubtful).Slots; got != held-1 {
@@ -161,8 +171,8 @@ func TestWhoCannotBindGivesWayToWhoMay(t *testing.T) {
 func TestAFreeSlotGoesToTheNeediest(t *testing.T) {
 	t.Parallel()
 	f := newSlotFleet(t, 1, 6)
-	f.thaw()
 	much, some, none := f.worker("a"), f.worker("b"), f.worker("c")
+	f.thaw(much, some, none)
 	var got []int
 	ask := func(s *Slots, held int) {
 		got = append(got, f.renew(s, SlotUse{Held: held, Bound: held, Firm: 5, Wanted: 5}).Slots)
