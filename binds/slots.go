@@ -34,7 +34,7 @@ type SlotGrant struct {
 	Limit   int           // over the fleet: the quota, or what the SMSC has taught
 	Granted int           // over the fleet
 	Workers int           // that hold or want slots
-	Frozen  time.Duration // until something new is granted, else 0
+	Frozen  time.Duration // until something new is granted at the latest, else 0
 }
 
 // SlotStatus is a pool's part of the account's binds.
@@ -199,6 +199,12 @@ func (p *Pool) settle(a slotAnswer) {
 	log := p.deps.Logger.With("route", p.config().Route)
 	if recovered {
 		log.Info("bind slots are renewed again")
+	}
+	switch frozen := a.grant.Frozen > 0; {
+	case frozen && before.Frozen == 0:
+		log.Warn("redis may have lost who has binds: it leases no more until all workers have said or their leases are over", "within", a.grant.Frozen)
+	case !frozen && before.Frozen > 0:
+		log.Info("binds are leased again")
 	}
 	if before.Limit > a.grant.Limit {
 		log.Warn("fewer binds are tried for a while over the fleet", "binds", a.grant.Limit, "before", before.Limit)

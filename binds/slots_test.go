@@ -25,13 +25,15 @@ type office struct {
 	slow  time.Duration // guarded by mu; how long it takes to answer
 	err   error         // guarded by mu
 	told  []SlotUse     // guarded by mu
+
+	frozen time.Duration // guarded by mu
 }
 
 func (o *office) Renew(ctx context.Context, use SlotUse) (SlotGrant, error) {
 	asked := time.Now()
 	o.mu.Lock()
 	o.told = append(o.told, use)
-	slots, hangs, slow, err := o.slots, o.hangs, o.slow, o.err
+	slots, hangs, slow, err, frozen := o.slots, o.hangs, o.slow, o.err, o.frozen
 	o.mu.Unlock()
 	time.Sleep(slow)
 	if hangs {
@@ -41,7 +43,7 @@ func (o *office) Renew(ctx context.Context, use SlotUse) (SlotGrant, error) {
 	if err != nil {
 		return SlotGrant{}, err
 	}
-	return SlotGrant{Slots: slots, Until: asked.Add(5500 * time.Millisecond), Again: 1500 * time.Millisecond, Limit: 8}, nil
+	return SlotGrant{Slots: slots, Until: asked.Add(5500 * time.Millisecond), Again: 1500 * time.Millisecond, Limit: 8, Frozen: frozen}, nil
 }
 
 // set changes what is given out, and lets it come through.
@@ -255,6 +257,22 @@ func TestALeaseThatLapsesDoesNotWaitForAnSMSCThatIsSilent(t *testing.T) {
 				t.Errorf("the open message: %+v", reply)
 			}
 		})
+}
+
+func TestTheLogSaysOnceThatNoBindsAreLeased(t *testing.T) {
+	slotBubble(t, 1, smsctest.Config{}, Config{}, func(t *testing.T, r *rig, o *office) {
+		for _, frozen := range []time.Duration{6 * time.Second, 0} {
+			o.mu.Lock()
+			o.frozen = frozen
+			o.mu.Unlock()
+			o.set(1)
+		}
+		for words, want := range map[string]int{"may have lost who has binds": 1, "binds are leased again": 1} {
+			if n := r.logs.count(words, "route=acme"); n != want {
+				t.Errorf("%d lines say %q, want %d", n, words, want)
+			}
+		}
+	})
 }
 
 func TestSlotsGoBackAsBindsEndInADrain(t *testing.T) {

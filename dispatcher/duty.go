@@ -100,7 +100,7 @@ func (d *Dispatcher) report() {
 		d.log.Info("route stands by: it has no bind, and other workers have those of its fallback")
 		return
 	}
-	d.log.Info("route stands by: other workers have its binds")
+	d.log.Info("route stands by: it has no lease on a bind")
 }
 
 // leave closes the turnstile to jobs of its own route, and sends those that

@@ -196,7 +196,7 @@ const (
 	LimitCPU       Limit = "cpu"       // the process has used nearly all it may, or the machine has none left
 	LimitWindow    Limit = "window"
 	LimitNoBind    Limit = "no_bind"
-	LimitStandby   Limit = "standby" // other workers have all binds that the account may have
+	LimitStandby   Limit = "standby" // no lease on a bind: other workers have all that the account may have, or Redis does not say
 	LimitAccount   Limit = "account" // paused: the SMSC refuses the account
 	LimitPaused    Limit = "paused"  // by an operator: all that wait, or could, are of lanes that are paused
 )

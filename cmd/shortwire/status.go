@@ -173,7 +173,7 @@ func printSlots(w io.Writer, r *app.RouteStatus) {
 	case q.Error != "":
 		fmt.Fprintf(w, "route %s: binds under max_binds are not renewed: %s\n", r.Name, q.Error)
 	case q.Frozen > 0:
-		fmt.Fprintf(w, "route %s: redis may have lost who has binds, no more are given out for %.0fs\n", r.Name, q.Frozen)
+		fmt.Fprintf(w, "route %s: redis may have lost who has binds, no more are given out for %.0fs at most\n", r.Name, q.Frozen)
 	}
 }
 

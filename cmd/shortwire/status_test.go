@@ -36,7 +36,7 @@ func TestStatusSaysWhichReceiptsMatchAndWhichJobsGoByAnotherRoute(t *testing.T) 
 	}}
 	prints(t, func(w io.Writer) error { return printStatus(w, s, now) },
 		"\nroute other: receipts do not find their jobs: set something\n",
-		"\nroute spare: has 0 of the 2 binds it wants; the fleet has 4 of 4, in 5 workers\nroute spare: redis may have lost who has binds, no more are given out for 3s\n",
+		"\nroute spare: has 0 of the 2 binds it wants; the fleet has 4 of 4, in 5 workers\nroute spare: redis may have lost who has binds, no more are given out for 3s at most\n",
 		"\nroute cut: has 1 of the 2 binds it wants; the fleet has 4 of 4, in 3 workers\nroute cut: binds under max_binds are not renewed: no answer\n",
 		"\nroute other: cannot send (no_bind for 1m30s), its jobs go by acme\n",
 		"\nacme      2499     0       1          99.9%       -\n",

@@ -155,7 +155,7 @@ var limitMeanings = map[dispatcher.Limit]string{
 	dispatcher.LimitCPU:       "the process has used nearly all its processors, or the machine has none left",
 	dispatcher.LimitWindow:    "every window slot of the binds awaits an answer",
 	dispatcher.LimitNoBind:    "nothing is bound",
-	dispatcher.LimitStandby:   "other workers have all binds that the account may have",
+	dispatcher.LimitStandby:   "no lease on a bind: other workers have all that the account may have, or Redis does not say",
 	dispatcher.LimitAccount:   "the SMSC refuses the account",
 	dispatcher.LimitPaused:    "an operator has paused it",
 }
@@ -178,6 +178,7 @@ func CodesReference() string {
 	for _, l := range dispatcher.Limits() {
 		s, r := fullStatus(), fullStatus().Routes[0]
 		r.Limit = l
+		r.Slots.Error, r.Slots.Frozen = "", 0 // as most of the time
 		_, advice := explain(&s, &r)
 		if advice == anyText {
 			advice = "what `hint` of the bind says: see `shortwire status`"

@@ -49,7 +49,7 @@ type SlotStatus struct {
 	Limit   int     `json:"limit"`              // over the fleet: max_binds, or less while the SMSC allows fewer
 	Granted int     `json:"granted"`            // over the fleet
 	Workers int     `json:"workers"`            // that have a part in it, or want one
-	Frozen  float64 `json:"frozen_s,omitempty"` // seconds until something new is granted: Redis may have lost what was
+	Frozen  float64 `json:"frozen_s,omitempty"` // seconds until something new is granted at the latest: Redis may have lost what was
 	Error   string  `json:"error,omitempty"`    // why the last renewal failed
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -37,11 +38,7 @@ func explain(s *Status, r *RouteStatus) (why, advice string) {
 	case dispatcher.LimitNoBind:
 		return explainNoBind(r)
 	case dispatcher.LimitStandby:
-		if q := r.Slots; q != nil {
-			return fmt.Sprintf("other workers have the %d of %d binds that the account may have; %d workers want some", q.Granted, q.Limit, q.Workers),
-				"nothing, this worker takes over when one ends; or raise max_binds if the account may have more"
-		}
-		return "other workers have the binds", ""
+		return explainStandby(r.Slots)
 	case dispatcher.LimitAccount:
 		if p := r.Paused; p != nil {
 			return fmt.Sprintf("the SMSC refuses the account since %s: %s, %s; a job tries again at %s", clock(p.Since), p.StatusName, binds.Meaning(p.Status), clock(p.Next)),
@@ -87,6 +84,20 @@ func explainRedis(s *Status, r *RouteStatus) (why, advice string) {
 	}
 	return fmt.Sprintf("%d commands wait for Redis; %d jobs in hand", s.Redis.Waiting, inFlight(r)),
 		"look at the server's processor, its disk (appendfsync) and the network"
+}
+
+func explainStandby(q *SlotStatus) (why, advice string) {
+	switch {
+	case q == nil:
+		return "other workers have the binds", ""
+	case q.Error != "":
+		return "this worker's lease on a bind is over, and Redis does not renew it: " + q.Error, "check the server, and the way to it"
+	case q.Frozen > 0:
+		return fmt.Sprintf("Redis was replaced or restarted and may have lost who has binds: it leases none for %.0f s, or until all workers have said", math.Ceil(q.Frozen)),
+			"nothing; if it happens again, see why Redis does"
+	}
+	return fmt.Sprintf("other workers have the %d of %d binds that the account may have; %d workers want some", q.Granted, q.Limit, q.Workers),
+		"nothing, this worker takes over when one ends; or raise max_binds if the account may have more"
 }
 
 func explainCPU(c *CPUStatus) string {
