@@ -65,7 +65,7 @@ type fault func(ctx context.Context) (what string, mend func(context.Context) er
 func killMode(ctx context.Context, o options, bin *rig.Binaries, variant string) (bool, error) {
 	began := time.Now()
 	progress("%s, seed %d: NATS ×3, %d workers, 3 routes", variant, o.seed, fleetWorkers)
-	set := setting{redis: variant, nats: 3, accounts: killRoutes(), latency: 20 * time.Millisecond}
+	set := setting{keep: o.keep, redis: variant, nats: 3, accounts: killRoutes(), latency: 20 * time.Millisecond}
 	return with(ctx, bin, set, func(s *stage) (bool, error) {
 		expect, orders := s.orders(o)
 		s.trial.Expect(expect)

@@ -1,7 +1,7 @@
 // Command fleet runs several workers as one fleet on servers that stand in for
 // each other, kills what leads, and judges by what the SMSC saw.
 //
-//	go run ./bench/fleet [--variant sentinel|cluster|all] [--seed N] [--duration 100s]
+//	go run ./bench/fleet [--variant sentinel|cluster|all] [--seed N] [--duration 100s] [--keep]
 //	go run ./bench/fleet --rate | --adaptive | --lanes | --cost | --partition
 //
 // Without a mode: three NATS servers with streams on all of them, Redis with a
@@ -48,6 +48,7 @@ type options struct {
 	jobs     int
 	procs    int
 	bin      string
+	keep     bool
 
 	rate, adaptive, lanes, partition, cost bool
 }
@@ -100,6 +101,7 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.jobs, "jobs", 1_000_000, "with --lanes: bulk jobs in the backlog")
 	fs.IntVar(&o.procs, "procs", 1, "GOMAXPROCS of each process; 0 leaves it to Go")
 	fs.StringVar(&o.bin, "bin", "", "directory with shortwire, smscsim and nats-server, instead of building them")
+	fs.BoolVar(&o.keep, "keep", false, "keep logs and record of the kill mode though all held")
 	fs.BoolVar(&o.rate, "rate", false, "see how much of the limit is used")
 	fs.BoolVar(&o.adaptive, "adaptive", false, "see how an unannounced limit is found")
 	fs.BoolVar(&o.lanes, "lanes", false, "see what high jobs wait for")

@@ -39,6 +39,7 @@ type setting struct {
 	// started; nil, or an empty answer, is for nothing special.
 	configure func(id string, w *load.Worker) (wrap []string)
 	open      bool // servers listen on every address
+	keep      bool // logs and record though all held
 }
 
 // stage is a fleet and what it runs on.
@@ -57,7 +58,7 @@ type stage struct {
 }
 
 // with runs f on a stage that is ended afterwards. When f does not say that all
-// held, logs and record are kept.
+// held, or the setting says so, logs and record are kept.
 func with(ctx context.Context, bin *rig.Binaries, set setting, f func(*stage) (held bool, err error)) (held bool, err error) {
 	r, err := rig.Open()
 	if err != nil {
@@ -68,7 +69,7 @@ func with(ctx context.Context, bin *rig.Binaries, set setting, f func(*stage) (h
 		if s.nc != nil {
 			s.nc.Close()
 		}
-		if !held {
+		if !held || set.keep {
 			r.Keep()
 			progress("logs and record kept in %s", r.Dir())
 		}
