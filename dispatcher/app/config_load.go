@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -121,16 +122,19 @@ type checker struct {
 // wrong adds a fault about the key at path, at the line of the key or else of
 // what should contain it. A key that could not even be decoded has its fault.
 func (c *checker) wrong(path, format string, args ...any) {
-	for _, f := range c.faults {
-		if f.Path == path {
-			return
-		}
+	if c.faulty(path) {
+		return
 	}
 	at := path
 	for c.lines[at] == 0 && at != "" {
 		at = at[:max(0, strings.LastIndexAny(at, ".["))]
 	}
 	c.fault(path, c.lines[at], format, args...)
+}
+
+// faulty reports whether the key has a fault already.
+func (c *checker) faulty(path string) bool {
+	return slices.ContainsFunc(c.faults, func(f Fault) bool { return f.Path == path })
 }
 
 // given reports whether the file has the key.

@@ -130,7 +130,7 @@ func (c *checker) limits(path string, r *RouteConfig) {
 		r.Burst = max(1, int(r.Rate/10))
 	case r.Rate > 0:
 		within(c, path+".burst", r.Burst, 1, maxRate)
-	case r.Burst != 0:
+	case r.Burst != 0 && !c.faulty(path+".rate"): // one that cannot be read was meant all the same
 		c.wrong(path+".burst", "has no effect without a rate")
 	}
 	within(c, path+".lanes.high", r.Lanes.High, 1, 1000)
@@ -153,6 +153,7 @@ func (c *checker) rateBounds(path string, r *RouteConfig) {
 	switch own := r.RateWithoutRedis; {
 	case own != 0 && !(own >= minRate && own <= maxRate):
 		c.wrong(path+".rate_without_redis", "must be %v..%d submit_sm per second, or 0 for none, is %v", minRate, maxRate, own)
+	case c.faulty(path + ".rate"):
 	case own > 0 && r.Rate == 0:
 		c.wrong(path+".rate_without_redis", "has no effect without a rate")
 	case own > r.Rate:

@@ -201,6 +201,15 @@ func TestAFileThatIsNotAConfigurationIsOneFault(t *testing.T) {
 	}
 }
 
+func TestARateThatCannotBeReadIsTheOnlyFaultBesideABurst(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("f.yaml", []byte(minimal+"    rate: many\n    burst: 5\n    rate_without_redis: 2\n"), env)
+	var faults Faults
+	if !errors.As(err, &faults) || len(faults) != 1 || faults[0].Path != "routes[0].rate" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestFallbackLoopsOfSeveralRoutesAreFound(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
