@@ -38,6 +38,7 @@ type group struct {
 	waiting []*batch      // guarded by mu; all but the last are full
 	flying  *batch        // guarded by mu; the one that is on its way
 	spare   []queued      // guarded by mu; for the next batch
+	told    []step        // guarded by mu; empty, for the next batch
 	overdue *time.Timer   // guarded by mu; runs while the flusher does, nil before the first
 	idle    chan struct{} // guarded by mu; closed by the flusher when it ends, nil before the first
 	running bool          // guarded by mu
@@ -118,8 +119,8 @@ func (g *group) enqueue(ctx context.Context, cmds []redis.Cmder, then func(error
 	if n := len(g.waiting); n > 0 && len(g.waiting[n-1].queued) < maxBatch {
 		b = g.waiting[n-1]
 	} else {
-		b = &batch{woken: make(chan struct{}), queued: g.spare}
-		g.spare = nil
+		b = &batch{woken: make(chan struct{}), queued: g.spare, steps: g.told}
+		g.spare, g.told = nil, nil
 		g.waiting = append(g.waiting, b)
 	}
 	for _, cmd := range cmds {
@@ -201,7 +202,13 @@ func (g *group) end(b *batch) {
 	g.mu.Unlock()
 	close(wake)
 	if len(b.steps) > 0 {
-		go tell(b.steps)
+		go func() {
+			tell(b.steps)
+			clear(b.steps)
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.told = b.steps[:0]
+		}()
 	}
 }
 
