@@ -23,7 +23,7 @@ test: ## all tests; real Redis where redis-server is installed
 check: lint ## everything that CI runs: format, vet, staticcheck, race tests (docs and links too), the tests of deploy/, a short fuzz, tidy diff, vulnerabilities
 	$(GO) test -race ./...
 	@# Not what links the whole program: to build it for the fuzzer takes minutes, and its seeds are tests.
-	$(MAKE) --no-print-directory fuzz FUZZTIME=3s FUZZ='./binds/... ./receipts/... ./dispatcher/internal/... ./dispatcher/sms/... ./dispatcher/text'
+	$(MAKE) --no-print-directory fuzz FUZZTIME=2s FUZZ='./binds/... ./receipts/... ./dispatcher/internal/... ./dispatcher/sms/... ./dispatcher/text'
 	deploy/check.sh --tests
 	$(GO) mod tidy -diff
 	$(GO) mod verify >/dev/null

@@ -141,14 +141,25 @@ func (c *RouteConfig) pipeline() dispatcher.Config {
 }
 
 // inHand is how many jobs of a lane are taken before they are at the SMSC. That
-// many keep every stage busy over a few milliseconds to Redis and NATS.
-const inHand = 256
+// many keep every stage busy over some ten milliseconds to Redis and NATS; they
+// cost little, since those that wait for these have no goroutine.
+const inHand = 1024
 
-// held is inHand, or two seconds' worth of the rate if that is less: a job in
-// hand is one that no other worker can take.
+// fetched is how many more are fetched at most: the way to NATS takes less than
+// they do, and all of them are in memory.
+const fetched = 256
+
+// atTheRate is how many of them a route with a rate takes that is no faster
+// than eight times as much a second: they wait for their tokens, each in a
+// goroutine.
+const atTheRate = 256
+
+// held is inHand, or less for a route with a rate: an eighth of a second's
+// worth or atTheRate, whatever is more, and never more than two seconds' worth.
+// A job in hand is one that no other worker can take.
 func (c *RouteConfig) held() int {
 	if c.Rate > 0 {
-		return min(inHand, max(int(2*c.Rate), c.Burst, 16))
+		return min(inHand, max(min(int(2*c.Rate), atTheRate), int(c.Rate/8), c.Burst, 16))
 	}
 	return inHand
 }
@@ -158,9 +169,9 @@ func (c *RouteConfig) held() int {
 // waits in the order of the stream.
 func (c *RouteConfig) prefetch() int {
 	if c.Rate > 0 {
-		return min(c.held(), max(int(c.Rate/4), 16))
+		return min(fetched, c.held(), max(int(c.Rate/4), 16))
 	}
-	return c.held()
+	return fetched
 }
 
 // pool is the binds' part of the configuration. drain is worker.drain_timeout:
