@@ -33,7 +33,7 @@ type barPlot struct {
 // Geometry of plots, in pixels.
 const (
 	plotWidth  = 800
-	plotLeft   = 240
+	plotLeft   = 264
 	plotRight  = 690
 	plotTop    = 48
 	barHeight  = 18
