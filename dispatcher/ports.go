@@ -86,9 +86,9 @@ type DeadLetter struct {
 }
 
 // Ledger remembers which jobs were begun, which parts the SMSC has, and how
-// jobs ended. Every call is one round trip, blocks while the store is
-// away, and fails only when ctx ends, or when another worker took the claim
-// over: the outcome is that one's to tell.
+// jobs ended. Every call is one round trip, blocks while the store is away but
+// for those that only begin it, and fails only when ctx ends, or when another
+// worker took the claim over: the outcome is that one's to tell.
 type Ledger interface {
 	// Claim asks for the job, in one atomic step.
 	Claim(ctx context.Context, ref sms.JobRef) (sms.Claim, error)

@@ -34,6 +34,9 @@ func (l *Ledger) AcceptThen(ctx context.Context, ref *sms.JobRef, token string, 
 		return
 	}
 	l.desk.store.group.then(ctx, func(err error) {
+		if err == nil {
+			l.desk.store.answered()
+		}
 		switch {
 		case err == nil && x.plain():
 			recorded(x.part, x.finish(ctx))
@@ -91,10 +94,8 @@ func (x *acceptance) plain() bool { return x.guard.plainly() && x.id.plainly() }
 
 // finish looks at the answers.
 func (x *acceptance) finish(ctx context.Context) error {
-	desk := x.guard.ledger.desk
-	desk.store.answered()
 	err := x.guard.check(ctx)
-	desk.meet(ctx, &x.id)
+	x.guard.ledger.desk.meet(ctx, &x.id)
 	return err
 }
 

@@ -121,10 +121,7 @@ func TestEachCommandFindsItsNodeOfRedisCluster(t *testing.T) {
 
 func TestCallersOfABatchThatIsOverdueStillGetTheirAnswers(t *testing.T) {
 	t.Parallel()
-	srv := start(t)
-	c := redis.NewClient(&redis.Options{Addr: srv.Addr}) // waits 3 s for an answer
-	t.Cleanup(func() { _ = c.Close() })
-	s := newTestStore(t, c)
+	srv, _, s := patientStore(t)
 	if err := set(t.Context(), s, "key", "value"); err != nil {
 		t.Fatal(err)
 	}

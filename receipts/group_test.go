@@ -20,6 +20,15 @@ func newTestStore(t *testing.T, client redis.UniversalClient) *store {
 	return newStore(client, slog.New(slog.NewTextHandler(io.Discard, nil)))
 }
 
+// patientStore is of a client that waits 3 s for an answer, with its server.
+func patientStore(t *testing.T) (*redistest.Server, *redis.Client, *store) {
+	t.Helper()
+	srv := start(t)
+	c := redis.NewClient(&redis.Options{Addr: srv.Addr})
+	t.Cleanup(func() { _ = c.Close() })
+	return srv, c, newTestStore(t, c)
+}
+
 // set is a step that sets a key.
 func set(ctx context.Context, s *store, key, value string) error {
 	_, err := one(ctx, s, "set", func() *redis.StatusCmd { return redis.NewStatusCmd(ctx, "set", key, value) })
@@ -63,10 +72,7 @@ func TestStepsOfManyCallersAreEachAnsweredWithTheirOwn(t *testing.T) {
 
 func TestACallerLeavesAStalledRedisAndWhatItDidNotSendIsDropped(t *testing.T) {
 	t.Parallel()
-	srv := start(t)
-	c := redis.NewClient(&redis.Options{Addr: srv.Addr}) // waits 3 s for an answer
-	t.Cleanup(func() { _ = c.Close() })
-	s := newTestStore(t, c)
+	srv, c, s := patientStore(t)
 	if err := set(t.Context(), s, "key", "before"); err != nil {
 		t.Fatal(err)
 	}
@@ -109,10 +115,7 @@ func TestACallerLeavesAStalledRedisAndWhatItDidNotSendIsDropped(t *testing.T) {
 
 func TestWhoDoesNotWaitIsToldOnceAlsoWhenItLeaves(t *testing.T) {
 	t.Parallel()
-	srv := start(t)
-	c := redis.NewClient(&redis.Options{Addr: srv.Addr}) // waits 3 s for an answer
-	t.Cleanup(func() { _ = c.Close() })
-	s := newTestStore(t, c)
+	srv, c, s := patientStore(t)
 	var mu sync.Mutex
 	told := make(map[string][]error)
 	ask := func(ctx context.Context, key string) {
